@@ -46,7 +46,7 @@ def stages() -> list[Stage]:
         ("stored key points: SQL", copy_candidates, "stored_local_features"),
         ("verify", geometry, "verify_many"),
         ("read thumbnails", file_storage, "thumbnail_rgb"),
-        ("register", copy_search, "_register"),
+        ("register", copy_search.CandidateVerifier, "_register"),
         ("gates and publishing", publishing, "publish"),
         ("insert", inserting, "insert"),
     ]

@@ -133,10 +133,7 @@ class LocalFeatures:
 
     def inverted(self) -> LocalFeatures:
         """Return the features of the negative: gradients are reversed, features turn by 180°."""
-        records = self.records.copy()
-        records["angle"] += 128
-        records["descriptor"] *= _INVERTED_SIGNS
-        return LocalFeatures(self.width, self.height, records)
+        return LocalFeatures(self.width, self.height, _inverted(self.records))
 
     def pack(self) -> bytes:
         """Pack the strongest 320 into at most ``MAX_BYTES`` bytes, beginning with a version."""
@@ -184,14 +181,20 @@ def _found(grey: PixelsKey) -> NDArray[np.void]:
     # An eighth of the usual contrast threshold, for blurred pictures and soft skies.
     sift = cv2.SIFT.create(nfeatures=MAX_EXTRACTED, contrastThreshold=0.005)
     pixels = grey.take()
-    size = pixels.shape[1], pixels.shape[0]
-    found, sifts = sift.detectAndCompute(pixels, None)
+    size = size_of(pixels)
+    darkest, lightest = int(pixels.min()), int(pixels.max())
+    is_inverted = np.count_nonzero(pixels == lightest) > np.count_nonzero(pixels == darkest)
+    # With so low a threshold SIFT looks at each pixel of a plain area, unless it is black: rounding
+    # errors make extrema there. So the darkest or the lightest areas are made black.
+    dark = lightest - pixels if is_inverted else pixels - darkest
+    found, sifts = sift.detectAndCompute(dark, None)
     if not found:
         return np.empty(0, _RECORD)
     strength = [-point.response * point.size for point in found]
     # SIFT may return a few more than ``nfeatures``.
     order = np.argsort(strength, kind="stable")[:MAX_EXTRACTED]
-    return _records([found[i] for i in order], sifts[order], size)
+    records = _records([found[i] for i in order], sifts[order], size)
+    return _inverted(records) if is_inverted else records
 
 
 def _records(
@@ -210,3 +213,10 @@ def _records(
     records["angle"] = np.rint(turns * 256) % 256
     records["descriptor"] = np.clip(np.rint(components), -127, 127)
     return records
+
+
+def _inverted(records: NDArray[np.void]) -> NDArray[np.void]:
+    inverted = records.copy()
+    inverted["angle"] += 128
+    inverted["descriptor"] *= _INVERTED_SIGNS
+    return inverted

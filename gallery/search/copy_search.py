@@ -44,16 +44,17 @@ from gallery.shared.errors import Unavailable
 MAX_VERIFIED = 50
 """Candidates whose local features are compared: those with the best distances."""
 
-BATCH = 10
-"""Candidates that a search verifies at a time."""
+FIRST, BATCH = 5, 10
+"""Candidates that a search verifies at first, and at a time."""
 
 MAX_REGISTERED_WITHOUT_COPY, MAX_REGISTERED_AFTER_FOUND = 5, 2
 """Registration ends after so many unlikely copies in a row: before and after a sure copy of the
 whole query is found. Each takes about 3 ms. With 3 before, 3 of 1,200 edited copies were lost."""
 
-MAX_REGISTERED_DISTANCE = 0.5
-"""Largest cosine distance at which a picture without a geometric match is registered. Of 560 edited
-pictures registration confirmed none beyond it."""
+MAX_REGISTERED_DISTANCE = {"copy": 0.5, "auto": 0.65}
+MAX_REGISTERED_BITS = 52
+"""A picture without a geometric match is registered up to this cosine distance, or these bits of
+PDQ. Of 560 edited pictures (copy) and 350 (auto) registration confirmed none beyond them."""
 
 FEW_FEATURES = 40
 """A picture with fewer key points and a PDQ quality below 50 has too little information."""
@@ -181,7 +182,7 @@ def gather_evidence(
     )
     found = find_candidates(query.view, filters, exclude=query.exclude)
     candidates |= {one.pk: one for one in found}
-    while query.further and not verifier.finds_whole(_rated(query, candidates), BATCH):
+    while query.further and not verifier.finds_whole(_rated(query, candidates), FIRST):
         views = query.further[0]()
         query = query.with_views(views)
         if views.sources():
@@ -251,13 +252,18 @@ class CandidateVerifier(Generic[Item]):
         self._verify(candidates, most)
         return any(map(self._shows_whole, candidates))
 
+    def sharing(self, items: Sequence[Item]) -> list[Item]:
+        """Return those of the items that geometry finds in the query."""
+        self._match([self._weighed(item, CopyEvidence()) for item in items])
+        return [item for item in items if self._matches.get(item)]
+
     def verify_until_found(self, found: Rated[Item], most: int) -> Rated[Item]:
         """``verify`` some at a time, and end when an item is found whole and no likely copy is
         among the last ones."""
         candidates = self._by_distances(found)
-        for count in range(BATCH, most, BATCH):
+        for count in (FIRST, *range(BATCH, most, BATCH)):
             self._verify(candidates, count)
-            likely = (one.logit > 0 for one in candidates[count - BATCH // 2 : count])
+            likely = (one.logit > 0 for one in candidates[count - min(count, BATCH) // 2 : count])
             if any(map(self._shows_whole, candidates)) and not any(likely):
                 break
         else:
@@ -294,6 +300,13 @@ class CandidateVerifier(Generic[Item]):
         self._match(candidates[:most])
         self._register(sorted(candidates, key=_strength)[:most])
 
+    def _is_far(self, evidence: CopyEvidence) -> bool:
+        """Return whether registration would confirm nothing, to judge by the vectors."""
+        cnn, pdq = evidence.cnn or 0.0, evidence.pdq
+        return cnn > MAX_REGISTERED_DISTANCE[self._match_type] and (
+            pdq is None or pdq > MAX_REGISTERED_BITS
+        )
+
     def _shows_whole(self, one: _Weighed[Item]) -> bool:
         if one.logit <= 0:
             return False
@@ -326,11 +339,7 @@ class CandidateVerifier(Generic[Item]):
             if place - last_copy >= most_unlikely:
                 break
             match = one.evidence.match
-            if (
-                self._match_type == "copy"
-                and match is None
-                and (one.evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
-            ):
+            if match is None and self._is_far(one.evidence):
                 continue
             if one.item not in self._similarities:
                 shown = self._pixels(one.item)

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,6 +112,10 @@ class Pictures:
                     yield at
             size *= 2
 
+    @cached_property
+    def _matched_sql(self) -> str:
+        return pictures_sql(self.lists)
+
     def _numbers(self, at: int) -> tuple[int, int, int, int]:
         for part in self.parts:
             if at < len(part.numbers):
@@ -125,9 +129,7 @@ class Pictures:
         if not ids:
             return
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT f.id, f.tx {pictures_sql(self.lists)} AND f.id = ANY(%s)", [list(ids)]
-            )
+            cursor.execute(f"SELECT f.id, f.tx {self._matched_sql} AND f.id = ANY(%s)", [list(ids)])
             self._live.update(dict.fromkeys(ids, 0) | dict(cursor.fetchall()))
 
 

@@ -7,8 +7,9 @@ confidence. docs/adr/0036-votes.md says how many are verified and at what cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, islice, takewhile
 from typing import Final
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gallery.imaging import descriptors, geometry, local_features
+from gallery.imaging import descriptors, local_features
 from gallery.imaging.descriptors.base import COPY_VERSION, Vector
 from gallery.imaging.descriptors.copy import PART_VIEWS, WHOLE_VIEWS, view_squares
 from gallery.imaging.image_registration import Registration
@@ -57,6 +58,9 @@ the most votes of inverted features are tested for a negative."""
 REGISTERED_SIDE: Final = 320
 """Size in pixels of an item's picture that registration needs."""
 
+MOST_SHOWN: Final = 64
+"""Such pictures that are kept, as the frames of an animation need the same ones: 15 MB."""
+
 
 def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
     """Return matches up to the lists' near-miss thresholds. Raises ``Unavailable``."""
@@ -68,11 +72,12 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
     likely = confidence.logit_of_distance(compared.reach)
     found: list[ItemMatch] = []
     for frame in frames:
-        asked = _Query.of(frame)
-        verified = _verified_all(asked, compared)
+        search = _FrameSearch(frame, compared)
+        verified = search.verified()
         if frame.in_parts and any(one.logit_with_part >= likely for one in verified):
             # No part would bring an item within reach otherwise, however near it was.
-            verified = _verified_all(asked.with_parts(), compared)
+            search.add_parts()
+            verified = search.verified()
         matches = (compared.match(one, frame) for one in verified)
         found += [match for match in matches if match is not None]
     return found
@@ -82,13 +87,14 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
 class _Compared:
     """What frames are compared with. ``reach``: the farthest distance that is recorded.
 
-    ``items``: those that were asked for so far.
+    ``items``, ``shown``: items and their pictures, of those that were asked for so far.
     """
 
     pictures: Pictures
     policies: Policies
     reach: float
     items: dict[int, BannedItem] = field(default_factory=dict)
+    shown: dict[int, Pixels | None] = field(default_factory=dict)
 
     packed: dict[int, bytes] = field(default_factory=dict)
     """Fingerprint → local features, b"" if it has none; of those that were asked for so far."""
@@ -98,13 +104,20 @@ class _Compared:
             self.items.update(BannedItem.objects.live([row.item], self.policies))
         return self.items.get(row.item)
 
-    def features(self, rows: Sequence[_Row]) -> dict[_Row, bytes]:
-        new = {row.pk for row in rows} - self.packed.keys()
+    def pixels(self, row: _Row) -> Pixels | None:
+        if row.item not in self.shown:
+            if len(self.shown) >= MOST_SHOWN:
+                self.shown.clear()
+            self.shown[row.item] = _picture_of(self.item(row))
+        return self.shown[row.item]
+
+    def features(self, pks: Sequence[int]) -> dict[int, bytes]:
+        new = set(pks) - self.packed.keys()
         if new:
             stored = BannedFingerprint.objects.filter(pk__in=new).values_list("pk", "features")
             self.packed.update(dict.fromkeys(new, b""))
             self.packed.update((pk, bytes(packed or b"")) for pk, packed in stored)
-        return {row: self.packed[row.pk] for row in rows if self.packed[row.pk]}
+        return {pk: self.packed[pk] for pk in pks if self.packed[pk]}
 
     def match(self, one: _Verified, frame: ContentFrame) -> ItemMatch | None:
         """Return the match; None if the distance is not recorded."""
@@ -126,44 +139,6 @@ class _Compared:
             edit=NEGATIVE if one.negative else "",
         )
         return match if match.is_recorded else None
-
-
-@dataclass(frozen=True, eq=False)
-class _Query:
-    """A frame with its vectors: ``whole`` of the whole frame, ``part`` of its quarters.
-
-    ``features``: the local features, if they are already extracted.
-    """
-
-    frame: ContentFrame
-    whole: Sequence[Vector]
-    part: Sequence[Vector] = ()
-    features: LocalFeatures | None = None
-
-    @classmethod
-    def of(cls, frame: ContentFrame) -> _Query:
-        if frame.vectors:
-            return cls(frame, frame.vectors)
-        model = descriptors.get_copy()
-        if frame.in_parts:
-            query = model.query(frame, WHOLE_VIEWS)
-            return cls(frame, list(query.vectors.values()), features=query.features)
-        squares = view_squares(frame.rgb, WHOLE_VIEWS)
-        return cls(frame, list(model.embed(list(squares.values()))))
-
-    def with_parts(self) -> _Query:
-        parts = descriptors.get_copy().embed_views(self.frame.rgb, PART_VIEWS)
-        return replace(self, part=list(parts.values()))
-
-    def local_features(self) -> LocalFeatures:
-        return local_features.extract(self.frame.rgb) if self.features is None else self.features
-
-    def query(self) -> CopyQuery:
-        return CopyQuery(QueryView(), self.local_features(), Registration(self.frame.rgb))
-
-    def inverted(self, features: LocalFeatures) -> CopyQuery:
-        rgb = np.asarray(255 - self.frame.rgb, np.uint8)
-        return CopyQuery(QueryView(), features, Registration(rgb))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +164,93 @@ class _Verified:
         return confidence.logit_with_part(self.evidence, "copy")
 
 
-class _Ranking:
-    """The stored pictures in the order of their evidence for one frame."""
+class _FrameSearch:
+    """Finds items in one frame: by its whole vector and, after ``add_parts``, those of its quarters
+    as well. What is compared with an item once is not compared again."""
 
-    def __init__(self, asked: _Query, pictures: Pictures) -> None:
-        self._asked, self._pictures = asked, pictures
-        self._whole, self._part = _least(asked.whole, pictures), _least(asked.part, pictures)
+    def __init__(self, frame: ContentFrame, compared: _Compared) -> None:
+        self._frame, self._compared, self._pictures = frame, compared, compared.pictures
+        self._extracted: LocalFeatures | None = None
+        whole = self._whole_vectors()
+        self._has_whole, self._has_part = bool(len(whole)), False
+        self._whole, self._part = _least(whole, self._pictures), _least((), self._pictures)
+        self._rows: dict[int, _Row] = {}
 
-    def nearest(self) -> list[_Row]:
+    def add_parts(self) -> None:
+        parts = descriptors.get_copy().embed_views(self._frame.rgb, PART_VIEWS)
+        self._has_part = bool(parts)
+        self._part = _least(list(parts.values()), self._pictures)
+
+    def verified(self) -> list[_Verified]:
+        """Return all evidence of the items that may be in the frame, as it is or as a negative."""
+        near = self._nearest()
+        if not (near or self._frame.in_parts):
+            return []
+        found = self._verified(self._upright, _each_once(near, map(self._row, self._voted)))
+        matches = (self._compared.match(one, self._frame) for one in found)
+        if any(match is not None and match.within for match in matches):
+            return found
+        suspects = _each_once(near[:NEAREST], map(self._row, self._voted_as_negative))
+        shared = set(self._negative.sharing([row.pk for row in suspects]))
+        rows = [row for row in suspects if row.pk in shared]
+        negatives = self._verified(self._negative, rows)
+        return found + [replace(one, negative=True) for one in negatives]
+
+    def _whole_vectors(self) -> Sequence[Vector]:
+        if self._frame.vectors:
+            return self._frame.vectors
+        model = descriptors.get_copy()
+        if self._frame.in_parts:
+            query = model.query(self._frame, WHOLE_VIEWS)
+            self._extracted = query.features
+            return list(query.vectors.values())
+        squares = view_squares(self._frame.rgb, WHOLE_VIEWS)
+        return list(model.embed(list(squares.values())))
+
+    @cached_property
+    def _features(self) -> LocalFeatures:
+        extracted = self._extracted
+        return local_features.extract(self._frame.rgb) if extracted is None else extracted
+
+    @cached_property
+    def _inverted(self) -> LocalFeatures:
+        return self._features.inverted()
+
+    @cached_property
+    def _voted(self) -> list[int]:
+        return self._most_votes(self._features)
+
+    @cached_property
+    def _voted_as_negative(self) -> list[int]:
+        return self._most_votes(self._inverted)
+
+    @cached_property
+    def _upright(self) -> CandidateVerifier[int]:
+        return self._verifier(self._features, self._frame.rgb)
+
+    @cached_property
+    def _negative(self) -> CandidateVerifier[int]:
+        return self._verifier(self._inverted, np.asarray(255 - self._frame.rgb, np.uint8))
+
+    def _verifier(self, features: LocalFeatures, rgb: Pixels) -> CandidateVerifier[int]:
+        return CandidateVerifier[int](
+            CopyQuery(QueryView(), features, Registration(rgb)),
+            "copy",
+            packed_features=self._compared.features,
+            pixels=lambda pk: self._compared.pixels(self._rows[pk]),
+        )
+
+    def _verified(
+        self, verifier: CandidateVerifier[int], rows: Collection[_Row]
+    ) -> list[_Verified]:
+        found = verifier.verify([(row.pk, row.evidence) for row in rows], len(rows))
+        return [_Verified(self._rows[pk], evidence) for pk, evidence in found]
+
+    def _nearest(self) -> list[_Row]:
         """Return the nearest picture of each of the nearest items, by vectors."""
         logits = confidence.logits_of_vectors(self._whole, self._part, "copy")
-        count = NEAREST_IN_PARTS if self._asked.part else NEAREST
-        if not self._asked.frame.in_parts:
+        count = NEAREST_IN_PARTS if self._has_part else NEAREST
+        if not self._frame.in_parts:
             logits[self._whole > FARTHEST_WHOLE] = -np.inf
         order = takewhile(lambda at: logits[at] > -np.inf, item_vectors.best_first(logits))
         near: dict[int, _Row] = {}
@@ -212,42 +262,27 @@ class _Ranking:
             near.setdefault(row.item, row)
         return list(near.values())
 
-    def voted(self, features: LocalFeatures) -> list[_Row]:
-        """Return the pictures with the most votes of local features."""
+    def _most_votes(self, features: LocalFeatures) -> list[int]:
+        """Return the positions of the pictures with the most votes of local features."""
         count = min(VOTED_MOST, max(VOTED_LEAST, len(self._pictures) // VOTED_SHARE))
         votes = self._pictures.votes(features)
         order = takewhile(lambda at: votes[at] > LEAST_VOTES, item_vectors.best_first(votes))
-        return list(map(self._row, islice(self._pictures.matched(order), count)))
+        return list(islice(self._pictures.matched(order), count))
 
     def _row(self, at: int) -> _Row:
-        return _Row(
+        row = _Row(
             *self._pictures.named(at),
             CopyEvidence(
-                cnn=float(self._whole[at]) if self._asked.whole else None,
-                part=float(self._part[at]) if self._asked.part else None,
+                cnn=float(self._whole[at]) if self._has_whole else None,
+                part=float(self._part[at]) if self._has_part else None,
             ),
         )
+        self._rows[row.pk] = row
+        return row
 
 
-def _verified_all(asked: _Query, compared: _Compared) -> list[_Verified]:
-    """Return all evidence of the items that may be in the frame, as it is or as a negative."""
-    ranking = _Ranking(asked, compared.pictures)
-    near = ranking.nearest()
-    if not (near or asked.frame.in_parts):
-        return []
-    features = asked.local_features()
-    rows = _each_once(near, ranking.voted(features))
-    found = _verified(asked.query(), rows, compared)
-    matches = (compared.match(one, asked.frame) for one in found)
-    if any(match is not None and match.within for match in matches):
-        return found
-    inverted = features.inverted()
-    suspects = _each_once(near[:NEAREST], ranking.voted(inverted))
-    return found + _verified_negatives(asked.inverted(inverted), suspects, compared)
-
-
-def _each_once(*rows: Sequence[_Row]) -> list[_Row]:
-    return list(dict.fromkeys(chain(*rows)))
+def _each_once(*rows: Iterable[_Row]) -> Collection[_Row]:
+    return {row.pk: row for row in chain(*rows)}.values()
 
 
 def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating]:
@@ -255,29 +290,6 @@ def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating
     if not len(vectors):
         return np.full(len(pictures), 2.0)
     return np.asarray(pictures.distances(vectors).min(axis=1))
-
-
-def _verified(query: CopyQuery, rows: Sequence[_Row], compared: _Compared) -> list[_Verified]:
-    shown = CandidateVerifier[_Row](
-        query,
-        "copy",
-        packed_features=compared.features,
-        pixels=lambda row: _picture_of(compared.item(row)),
-    ).verify([(row, row.evidence) for row in rows], len(rows))
-    return [_Verified(row, evidence) for row, evidence in shown]
-
-
-def _verified_negatives(
-    negative: CopyQuery, rows: Sequence[_Row], compared: _Compared
-) -> list[_Verified]:
-    """Return those that geometry finds in the negative."""
-    packed = compared.features(rows)
-    if not packed or negative.features is None:
-        return []
-    matches = geometry.verify_many(negative.features, list(packed.values()))
-    shared = [row for row, match in zip(packed, matches, strict=True) if match]
-    found = _verified(negative, shared, compared)
-    return [replace(one, negative=True) for one in found if one.evidence.match]
 
 
 def _picture_of(item: BannedItem | None) -> Pixels | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gallery.imaging.geometry import verify, verify_many
 from gallery.imaging.local_features import (
+    _BASIS,
     MAX_BYTES,
     MAX_EXTRACTED,
     MAX_STORED,
@@ -96,6 +97,28 @@ def test_inverted_features_are_those_of_the_negative(name: str) -> None:
     assert match.inliers > 100
     assert not match.mirrored
     assert match.rotation == pytest.approx(0.0, abs=0.2)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_features_on_a_plain_page_are_those_that_sift_finds(level: int) -> None:
+    page = np.full((360, 360, 3), level, np.uint8)
+    page[40:240, 30:330] = cv2.resize(COFFEE, (300, 200), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    sift = cv2.SIFT.create(nfeatures=MAX_EXTRACTED, contrastThreshold=0.005)
+    points, descriptors = sift.detectAndCompute(grey, None)
+    features = extract(page)
+    places = np.array([point.pt for point in points]) + 0.5
+    near = np.linalg.norm(features.points()[:, None] - places, axis=2) < 0.1
+    turns = np.deg2rad([point.angle for point in points])
+    turned = np.cos(features.angles()[:, None] - turns) > 0.999
+    sizes = np.array([point.size for point in points])
+    sized = np.abs(features.sizes()[:, None] / sizes - 1) < 0.03
+    compact = np.sqrt(descriptors / descriptors.sum(axis=1, keepdims=True)) @ _BASIS.T
+    compact /= np.linalg.norm(compact, axis=1, keepdims=True)
+    alike = features.descriptors() @ compact.T > 0.99
+    same_feature = near & turned & sized & alike
+    assert same_feature.any(axis=1).mean() > 0.99
+    assert same_feature.any(axis=0).mean() > 0.99
 
 
 def test_inverted_twice_is_as_before() -> None:

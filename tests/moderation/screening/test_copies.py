@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from django.db import connection
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from gallery.imaging import geometry
 from gallery.imaging.descriptors import get_copy
 from gallery.imaging.descriptors.copy import PART_VIEWS
+from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.image_registration import Registration
+from gallery.imaging.local_features import LocalFeatures
 from gallery.items.vectors import encode
 from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
@@ -148,6 +152,33 @@ def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.Mon
     monkeypatch.setattr(copies, "NEAREST_IN_PARTS", 2)
     found = copies.matches([upload], policies.current())
     assert {match.item_id for match in found} == {wanted.pk, video.pk}
+
+
+@pytest.mark.django_db
+def test_no_item_is_compared_twice_although_parts_are_looked_at_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on = make_list()
+    for name in SHOWN:
+        item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(wheel_photo(name, 320)))
+    compared: list[tuple[bytes, bytes]] = []
+    verify_many, add_parts = geometry.verify_many, copies._FrameSearch.add_parts
+    before_parts: list[int] = []
+
+    def counting(query: LocalFeatures, candidates: Sequence[bytes]) -> list[GeometricMatch | None]:
+        compared.extend((query.records.tobytes(), candidate) for candidate in candidates)
+        return verify_many(query, candidates)
+
+    def noting(search: Any) -> None:
+        before_parts.append(len(compared))
+        add_parts(search)
+
+    monkeypatch.setattr(geometry, "verify_many", counting)
+    monkeypatch.setattr(copies._FrameSearch, "add_parts", noting)
+    (match,) = copies.matches([view_of(half(wheel_photo("coffee.png")))], policies.current())
+    assert match.within
+    assert before_parts[0] > 0
+    assert len(set(compared)) == len(compared)
 
 
 @pytest.fixture
