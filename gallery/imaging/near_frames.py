@@ -73,24 +73,26 @@ class _Glimpse:
     @classmethod
     def of(cls, rgb: Pixels, legacy_rgb: Pixels, hash: bytes) -> _Glimpse:
         cells = [fitted(one, SIDE) for one in ([rgb] if legacy_rgb is rgb else [rgb, legacy_rgb])]
-        return cls(int.from_bytes(hash), cells, list(map(_deviation, cells)))
+        return cls(int.from_bytes(hash), cells, list(map(deviations, cells)))
 
     def is_near(self, other: _Glimpse) -> bool:
         if (self.hash ^ other.hash).bit_count() > NEAR_BITS:
             return False
         shapes, others = ([one.shape for one in glimpse.cells] for glimpse in (self, other))
         return shapes == others and all(
-            map(_are_near, self.cells, other.cells, self.deviations, other.deviations)
+            map(within_limits, self.cells, other.cells, self.deviations, other.deviations)
         )
 
 
-def _are_near(a: Pixels, b: Pixels, deviation_a: Floats, deviation_b: Floats) -> bool:
+def within_limits(a: Pixels, b: Pixels, deviation_a: Floats, deviation_b: Floats) -> bool:
+    """Return whether no window of cells differs by more than a look may miss."""
     squares = (cv2.absdiff(a, b).astype(np.float32) ** 2).mean(axis=2)
     allowed = LEVELS + SHARE * np.minimum(deviation_a, deviation_b)
     return bool((_means(squares) <= allowed**2).all())
 
 
-def _deviation(cells: Pixels) -> Floats:
+def deviations(cells: Pixels) -> Floats:
+    """Return the standard deviation of brightness in the window around each cell."""
     brightness = cells.mean(axis=2, dtype=np.float32)
     variance = _means(brightness**2) - _means(brightness) ** 2
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)), np.float32)

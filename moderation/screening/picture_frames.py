@@ -1,9 +1,10 @@
 """The frames of a picture file.
 
 The hashes of every frame are compared. A model costs a hundred times as much, so models compare at
-most ``MODEL_FRAMES`` of an animation or of a file of pages, and of frames that show nearly the same
-only the first. Frames are chosen by how long they are shown and by how different they are, so that
-no position in the file is safe. ``Screening.partly`` says how many were compared.
+most ``MODEL_FRAMES`` of an animation or of a file of pages: of frames that show nearly the same
+only the first, of a pan only those that show all of it. Frames are chosen by how long they are
+shown and by how different they are, so that no position in the file is safe. ``Screening.partly``
+says how many were compared.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.imaging.inner_pictures import inner_pictures
 from gallery.imaging.near_frames import NearFrames
+from gallery.imaging.panned_frames import PannedFrame, standing_for
 from gallery.items import conf
 from moderation.screening.types import ContentFrame, Pixels, Place
 
@@ -27,6 +29,9 @@ MODEL_FRAMES: Final = 64
 
 FRAMES_IN_PARTS: Final = 8
 """Of these, the frames whose crops are compared too, which finds crops and insets."""
+
+MOST_PANNED: Final = 256
+"""Groups of frames of which is looked whether they belong to a pan: 21 MB."""
 
 KEPT_PIXELS: Final = 16_000_000
 """Pixels of all pictures of an animation up to which they are kept for the models: 48 MB, twice as
@@ -82,14 +87,14 @@ class PictureFile:
         """Yield the frames of an animation that models compare. Read ``frames`` first."""
         if self._still:
             return
-        shown = [TimedHash(group.duration_ms, group.hash) for group in self._groups]
+        groups = self._standing()
+        shown = [TimedHash(group.duration_ms, group.hash) for group in groups]
         order = select_frames(shown, MODEL_FRAMES)
-        wanted = {self._groups[at].view: (rank, at) for rank, at in enumerate(order)}
+        wanted = {groups[at].view: (rank, groups[at]) for rank, at in enumerate(order)}
         for picture in self._kept or rendered_pictures(self._data, conf.limits()):
             if picture.view not in wanted:
                 continue
-            rank, at = wanted[picture.view]
-            group = self._groups[at]
+            rank, group = wanted[picture.view]
             yield ContentFrame(
                 picture.rgb,
                 picture.legacy_rgb,
@@ -103,11 +108,22 @@ class PictureFile:
         own = frame.hashes[0] if frame.hashes else None
         number = self._near.group(picture.rgb, picture.legacy_rgb, own)
         if number == len(self._groups):
-            self._groups.append(_Group(picture.view, own, frame.quality))
+            few = own is not None and number < MOST_PANNED
+            panned = PannedFrame.of(picture.rgb, picture.legacy_rgb) if few else None
+            self._groups.append(_Group(picture.view, frame.place, own, frame.quality, panned))
             self._keep(picture)
         else:
             self._groups[number].others.append(frame.place)
         self._groups[number].duration_ms += picture.duration_ms
+
+    def _standing(self) -> list[_Group]:
+        """Return the groups without those for which others of a pan stand."""
+        standing = standing_for([group.panned for group in self._groups])
+        for number, by in standing.items():
+            group = self._groups[number]
+            self._groups[by].others += [group.place, *group.others]
+            self._groups[by].duration_ms += group.duration_ms
+        return [group for at, group in enumerate(self._groups) if at not in standing]
 
     def _keep(self, picture: RenderedPicture) -> None:
         self._pixels += picture.rgb.size // 3
@@ -131,12 +147,14 @@ def _inner(frame: ContentFrame) -> Iterator[ContentFrame]:
 class _Group:
     """What is kept of frames that show nearly the same, until the frames for models are chosen.
 
-    ``view``, ``hash``, ``quality``: of the first of them. ``others``: where the others are.
-    ``duration_ms``: of all.
+    ``view``, ``place``, ``hash``, ``quality``, ``panned``: of the first of them. ``others``: where
+    the others are. ``duration_ms``: of all.
     """
 
     view: str
+    place: Place
     hash: bytes | None
     quality: int | None
+    panned: PannedFrame | None
     others: list[Place] = field(default_factory=list)
     duration_ms: int = 0

@@ -125,3 +125,56 @@ def test_near_frames_of_a_stranger_pass(astronaut: BannedItem) -> None:
     assert found.verdict == Verdict.ALLOW
     assert looks == 1
     assert found.partly == {}
+
+
+WIDE = wheel_photo("coffee.png").resize((900, 480))
+
+
+def panned(count: int = 32, step: int = 8) -> list[Pillow.Image]:
+    """A camera that moves to the right over a photograph, with noise in each frame."""
+    random = np.random.default_rng(5)
+    frames = []
+    for number in range(count):
+        left = number * step
+        part = np.asarray(WIDE.crop((left, 100, left + SIZE[0], 100 + SIZE[1])))
+        noise = random.normal(0, 2, (*part.shape[:2], 1))
+        frames.append(Pillow.fromarray(np.clip(part + noise, 0, 255).astype(np.uint8)))
+    return frames
+
+
+def panned_with(at: int, edit: str) -> list[Pillow.Image]:
+    frames = panned()
+    width, height = SIZE
+    if edit == "flash":
+        frames[at] = banned("part")
+    else:
+        x = {"left": 0, "middle": width // 4, "right": width // 2}[edit]
+        small = wheel_photo("astronaut.png").resize((width // 2, height // 2))
+        frames[at].paste(small, (x, height // 4))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("at", "edit"), [(0, "flash"), (17, "flash"), (1, "left"), (17, "middle"), (30, "right")]
+)
+def test_one_banned_frame_of_a_pan_is_found(at: int, edit: str, astronaut: BannedItem) -> None:
+    found, looks = screened(animation(panned_with(at, edit)))
+    assert looks <= 12
+    assert found.verdict == Verdict.BLOCK
+    assert {match.item_id for match in found.within} == {astronaut.pk}
+    assert found.partly == {}
+
+
+def test_a_pan_over_a_banned_photograph_is_found(astronaut: BannedItem) -> None:
+    whole = wheel_photo("astronaut.png").resize((512, 512))
+    frames = [whole.crop((4 * n, 0, 4 * n + 320, 240)) for n in range(32)]
+    found, looks = screened(animation(frames))
+    assert looks <= 8
+    assert found.verdict == Verdict.BLOCK
+
+
+def test_a_pan_over_other_things_passes(astronaut: BannedItem) -> None:
+    found, looks = screened(animation(panned()))
+    assert found.verdict == Verdict.ALLOW
+    assert looks <= 10
+    assert found.partly == {}
