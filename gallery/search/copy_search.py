@@ -54,7 +54,7 @@ whole query is found. Each takes about 3 ms. With 3 before, 3 of 1,200 edited co
 MAX_REGISTERED_DISTANCE = {"copy": 0.5, "auto": 0.65}
 MAX_REGISTERED_BITS = 52
 """A picture without a geometric match is registered up to this cosine distance, or these bits of
-PDQ. Of 560 edited pictures (copy) and 350 (auto) registration confirmed none beyond them."""
+PDQ. Of 560 edited pictures (copy) and 340 (auto) registration confirmed none beyond them."""
 
 FEW_FEATURES = 40
 """A picture with fewer key points and a PDQ quality below 50 has too little information."""
