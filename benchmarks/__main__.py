@@ -34,7 +34,7 @@ CLIENTS = (1, 4)
 PARTS = (
     *("idle", "speed", "legacy", "filter", "bypasses", "imports", "console"),
     *("scale", "recall", "profile", "videos"),
-    *("gates", "check-cost", "hidden-copies", "hash-edits", "hosts"),
+    *("gates", "check-cost", "hidden-copies", "hash-edits", "hosts", "banned-hashes"),
 )
 
 
@@ -52,7 +52,7 @@ def main() -> None:
         quick = ["--quick"] if options.quick else []
         run([*quick, f"--workers={options.workers}", *others])
         return
-    if options.part in ("gates", "check-cost", "hidden-copies", "hosts"):
+    if options.part in ("gates", "check-cost", "hidden-copies", "hosts", "banned-hashes"):
         run = importlib.import_module(f"benchmarks.{options.part.replace('-', '_')}").main
         run([*(["--quick"] if options.quick else []), *others])
         return

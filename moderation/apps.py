@@ -20,7 +20,6 @@ class ModerationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     schedules = (
         Scheduled("Scan what was left over", "moderation.tasks.sweep", 1, "lists"),
-        Scheduled("Renew the index of banned hashes", "moderation.tasks.refresh_hash_index", 10),
         Scheduled("Import what was left over", "moderation.tasks.pick_up_imports", 5, "lists"),
         Scheduled("Pull from hash exchanges", "moderation.tasks.pull_exchanges", 1, "lists"),
         Scheduled("Send webhooks", "moderation.tasks.send_webhooks", 1, "lists"),

@@ -58,7 +58,8 @@ def sweep() -> int:
 
 
 def refresh_hash_index() -> int:
-    """Light cluster, when due and every ten minutes: refresh this machine's index files."""
+    """Light cluster when due, and lists cluster of each host every ten minutes: refresh this
+    machine's index files."""
     return index_refresh.refresh()
 
 

@@ -92,6 +92,14 @@ class FeatureVotes:
             places[name] = values[order]
         return cls(len(rows), codes[order], places)
 
+    def joined(self, later: FeatureVotes) -> FeatureVotes:
+        """Return the features of both, the pictures of ``later`` numbered after these."""
+        codes = np.concatenate([self.codes, later.codes])
+        order = np.argsort(codes, kind="stable")
+        places = np.concatenate([self.places, later.places])
+        places["row"][len(self.codes) :] += self.count
+        return FeatureVotes(self.count + later.count, codes[order], places[order])
+
     def votes(self, query: LocalFeatures) -> Floats:
         """Return how strongly the query's features vote for each picture, mirrored or not.
 

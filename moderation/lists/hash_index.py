@@ -3,11 +3,14 @@
 Every process maps the file into memory (``index_file``). Rows are pairs of item and hash in any
 order. An item may have several hashes, and several items may share a hash.
 
-A search counts the differing bits of every row. So it costs the same for any threshold and any
-data: 25 ms of one core for eight queries in 1,000,000 hashes. Multi-index hashing (16 bands of 16
-bits) took 6 ms at distance 31, but 29 ms at 47 and 66 ms at 52, and 68 MB more than the 40 MB here.
-Skipping rows by their first half saved 11 ms at 31, but 3 ms at 52. NumPy lets other threads run
-while it counts.
+A search is for a picture in all eight turns. Four turns of it are its mirrored forms, whose hashes
+differ from its own by the bits that mirroring inverts, and by few others. As these bits are whole
+words (``hash_words``), one pass over the rows bounds the distances to all four from below. A
+word that some of the four invert counts the fewer of its equal and its differing bits. Rows
+that may be near are measured. Two words decide for most rows at distance 31, three at 52, so eight
+turns cost as much as one or two hashes compared bit by bit, for any data. NumPy lets other threads
+run while it counts. Multi-index hashing (16 bands of 16 bits) took as long at distance 31, but
+three times as long at 52, and 68 bytes more for each hash than the 40 here.
 
 ``likely`` is for many queries and misses some rows: one pass for 64 of them takes 29 ms of one core
 for 1,000,000 hashes. A hash has sixteen bands of 16 bits. A row is found if it differs from a query
@@ -23,6 +26,7 @@ This module uses neither Django nor the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.shared.errors import UserError
-from moderation.lists import index_file
+from moderation.lists import hash_words, index_file
+from moderation.lists.hash_words import Words
 from moderation.lists.index_file import IndexFile
 
 BITS = 256
@@ -39,19 +44,19 @@ BYTES = BITS // 8
 HIT = np.dtype([("item", np.int64), ("query", np.int32), ("distance", np.int16)], align=True)
 """A row within the threshold: its item, the query's position in the given list, the distance."""
 
-_WORD = np.dtype("<u8")
 _ITEM = np.dtype("<i8")
-_WORDS = BYTES // _WORD.itemsize
-_HASH = np.dtype((_WORD, (_WORDS,)))
-_MAGIC = b"HAMMING\n"
+_HASH = np.dtype((hash_words.WORD, (hash_words.COUNT,)))
+_MAGIC = b"HAMMING2"
 
 _CHUNK = 32768
 """Rows at a time, so that the rows, their differences and counts stay in a core's cache."""
 
-_GROUP = 60
-"""Distance in bits within which queries are grouped. One pass over all rows finds those that may be
-near to any query of a group. Few hashes of a list are within 60 + 45 bits of an unrelated one.
-"""
+_GROUP = 40
+"""Distance in bits within which queries are grouped, mirrored or not. Few hashes of a list are
+within 40 + 52 bits of an unrelated one."""
+
+_FEW = 16
+"""The other words of rows are no longer counted once this part of them, or less, may be near."""
 
 Hashes = NDArray[np.uint8]
 Items = NDArray[np.int64]
@@ -72,9 +77,9 @@ class HashIndex(IndexFile):
     def __init__(self, path: Path) -> None:
         """Open the file and verify all of it. Raises ``IndexUnusable``."""
         super().__init__(path, _MAGIC, (_ITEM, _HASH))
-        self._items, hashes = self.columns
+        self.items, hashes = self.columns
         # Each word of all hashes, one after the other.
-        self._words = hashes.reshape(_WORDS, len(self))
+        self.words: Words = hashes.reshape(hash_words.COUNT, len(self))
 
     def search(self, queries: Sequence[bytes], threshold: int) -> Hits:
         """Return every row at most ``threshold`` (0 to 256) from a query of 32 bytes.
@@ -82,20 +87,31 @@ class HashIndex(IndexFile):
         The result is an array of ``HIT``, ordered by distance, item and query, with one hit for
         each query that a row is near to. Raises ``InvalidHashes`` and ``InvalidThreshold``.
         """
-        return _near(self._items, self._words, queries, threshold)
+        return _near(self.items, self.words, queries, threshold)
 
     def likely(self, queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
         """Return items and hashes of most rows within ``threshold`` of any query, each once."""
-        return _likely(self._items, self._words, queries, threshold)
+        return _likely(self.items, self.words, queries, threshold)
 
 
-def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
-    """Write the index of n items, shape (n,), and hashes, shape (n, 32); see ``index_file.write``.
+def build(
+    path: Path,
+    items: Items,
+    hashes: Hashes,
+    *,
+    watermark: int,
+    older: HashIndex | None = None,
+) -> None:
+    """Write the index of n items, shape (n,), and hashes, shape (n, 32), and of all of ``older``.
 
-    Raises ``InvalidHashes`` and ``OSError``.
+    See ``index_file.write``. Raises ``InvalidHashes`` and ``OSError``.
     """
-    words = np.ascontiguousarray(_columns(items, hashes), _WORD).reshape(len(items), _WORDS)
-    index_file.write(path, _MAGIC, (items.astype(_ITEM), words), watermark=watermark)
+    words = _columns(items, hashes)
+    if older is not None:
+        items = np.concatenate([older.items, items])
+        words = np.concatenate([older.words, words], axis=1)
+    column = words.reshape(len(items), hash_words.COUNT)
+    index_file.write(path, _MAGIC, (items.astype(_ITEM, copy=False), column), watermark=watermark)
 
 
 def scan(items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int) -> Hits:
@@ -118,44 +134,37 @@ def pack(hashes: Iterable[bytes]) -> Hashes:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, BYTES)
 
 
-def _near(
-    items: Items, columns: NDArray[np.uint64], queries: Sequence[bytes], threshold: int
-) -> Hits:
+def _near(items: Items, columns: Words, queries: Sequence[bytes], threshold: int) -> Hits:
     _check(threshold)
-    words = pack(queries).view(_WORD)[:, :, np.newaxis]
-    groups = _groups(words[:, :, 0], threshold)
-    size = min(_CHUNK, len(items))
-    scratch = np.empty((_WORDS, size), np.uint64), np.empty((_WORDS, size), np.uint8)
+    words = hash_words.arranged(pack(queries))
+    groups = _groups(words, threshold)
+    scratch = _Scratch(min(_CHUNK, len(items)))
     found = [np.empty(0, HIT)]
     for start in range(0, len(items), _CHUNK):
         chunk = columns[:, start : start + _CHUNK]
-        for centre, reach, members in groups:
-            distances = _distances(chunk, words[centre], scratch)
-            rows = np.flatnonzero(distances <= reach)
+        for group in groups:
+            rows = group.candidates(chunk, scratch)
             if not rows.size:
                 continue
-            near = chunk[:, rows] if len(members) > 1 else chunk
-            for number in members:
-                if number == centre:
-                    some, measured = rows, distances[rows]
-                else:
-                    some, measured = rows, _distances(near, words[number], scratch)
-                within = np.flatnonzero(measured <= threshold)
+            near = chunk[:, rows]
+            for number in group.members:
+                distances = _distances(near, words[:, number, np.newaxis])
+                within = np.flatnonzero(distances <= threshold)
                 hits = np.empty(within.size, HIT)
-                hits["item"] = items[start + some[within]]
+                hits["item"] = items[start + rows[within]]
                 hits["query"] = number
-                hits["distance"] = measured[within]
+                hits["distance"] = distances[within]
                 found.append(hits)
     hits = np.concatenate(found)
     return hits[np.lexsort((hits["query"], hits["item"], hits["distance"]))]
 
 
 def _likely(
-    items: Items, columns: NDArray[np.uint64], queries: Sequence[bytes], threshold: int
+    items: Items, columns: Words, queries: Sequence[bytes], threshold: int
 ) -> tuple[Items, Hashes]:
     _check(threshold)
     rows = _likely_rows(columns, pack(queries), threshold)
-    return items[rows], np.ascontiguousarray(columns[:, rows].T).view(np.uint8)
+    return items[rows], hash_words.plain(columns[:, rows])
 
 
 def _check(threshold: int) -> None:
@@ -163,43 +172,78 @@ def _check(threshold: int) -> None:
         raise InvalidThreshold(f"Give a threshold of 0 to {BITS}.", field="threshold")
 
 
-def _distances(
-    columns: NDArray[np.uint64],
-    query: NDArray[np.uint64],
-    scratch: tuple[NDArray[np.uint64], NDArray[np.uint8]],
-) -> NDArray[np.int16]:
-    width = columns.shape[1]
-    differing, counts = (array[:, :width] for array in scratch)
-    np.bitwise_xor(columns, query, out=differing)
-    np.bitwise_count(differing, out=counts)
-    return np.asarray(counts.sum(axis=0, dtype=np.int16))
+def _distances(some: Words, others: Words) -> NDArray[np.int16]:
+    return np.asarray(np.bitwise_count(some ^ others).sum(axis=0, dtype=np.int16))
 
 
-def _groups(words: NDArray[np.uint64], threshold: int) -> list[tuple[int, int, list[int]]]:
-    """Group queries that are near to each other.
+class _Scratch:
+    """Arrays for intermediate results of a chunk of rows, in a core's cache."""
 
-    Returns for each group the central query, the distance from it within which a row may be near to
-    any query of the group (triangle inequality), and all its queries.
+    def __init__(self, rows: int) -> None:
+        self.differing = np.empty(rows, np.uint64)
+        self.counts, self.others, self.total = np.empty((3, rows), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Queries that are near to one of them, the centre, or to a mirrored form of it.
+
+    ``inverted``: for each word, whether it is inverted for some query. ``reach``: the distance from
+    a form of the centre within which a row may be near to a query (triangle inequality).
     """
-    apart = np.bitwise_count(words[:, np.newaxis] ^ words[np.newaxis]).sum(axis=2, dtype=np.int16)
-    near = apart <= _GROUP
-    left = np.ones(len(words), bool)
+
+    centre: Words
+    inverted: Sequence[bool]
+    reach: int
+    members: Sequence[int]
+
+    def candidates(self, chunk: Words, scratch: _Scratch) -> NDArray[np.intp]:
+        """Return the positions of rows that may be near to a query of the group."""
+        width = chunk.shape[1]
+        differing, total = scratch.differing[:width], scratch.total[:width]
+        counts, others = scratch.counts[:width], scratch.others[:width]
+        total[:] = 0
+        for number, word in enumerate(chunk):
+            np.bitwise_xor(word, self.centre[number], out=differing)
+            np.bitwise_count(differing, out=counts)
+            if self.inverted[number]:
+                np.subtract(64, counts, out=others)
+                np.minimum(counts, others, out=counts)
+            # 256, where all bits differ, becomes 0: a candidate more.
+            np.add(total, counts, out=total)
+            if number == 0:
+                continue
+            near = total <= self.reach
+            if np.count_nonzero(near) * _FEW <= width:
+                break
+        return np.flatnonzero(near)
+
+
+def _groups(words: Words, threshold: int) -> list[_Group]:
+    """Group queries, shape (4, m), that are near to each other or to mirrored forms."""
+    forms = words.T[:, np.newaxis] ^ hash_words.MIRRORED
+    # Shape (m, forms, m): from each form of each query to each query.
+    apart = np.bitwise_count(forms[:, :, np.newaxis] ^ words.T).sum(axis=3, dtype=np.int16)
+    nearest, form = apart.min(axis=1), apart.argmin(axis=1)
+    near = nearest <= _GROUP
+    left = np.ones(words.shape[1], bool)
     found = []
     while left.any():
         centre = int(np.argmax((near & left).sum(axis=1) * left))
         members = np.flatnonzero(near[centre] & left)
         left[members] = False
-        reach = int(apart[centre, members].max()) + threshold
-        found.append((centre, reach, members.tolist()))
+        inverted = hash_words.MIRRORED[form[centre, members]].any(axis=0)
+        reach = int(nearest[centre, members].max()) + threshold
+        found.append(_Group(words[:, centre], inverted.tolist(), reach, members.tolist()))
     return found
 
 
-def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
+def _columns(items: Items, hashes: Hashes) -> Words:
     if hashes.dtype != np.uint8 or items.dtype != np.int64 or items.ndim != 1:
         raise InvalidHashes("Give hashes as an array of uint8 and items as one of int64.")
     if hashes.shape != (len(items), BYTES):
         raise InvalidHashes(f"Give one hash of {BYTES} bytes for each item.", field="hash")
-    return np.ascontiguousarray(hashes).view(_WORD).T
+    return hash_words.arranged(hashes)
 
 
 BANDS: Final = 8
@@ -217,49 +261,46 @@ CHUNK: Final = 32768
 _BAND = np.dtype("<u2")
 _NEAR = np.flatnonzero(np.bitwise_count(np.arange(2**16)) <= OVERLOOKED).astype(_BAND)
 
-Words = NDArray[np.uint64]
 
-
-def _likely_rows(columns: Words, queries: NDArray[np.uint8], threshold: int) -> NDArray[np.intp]:
+def _likely_rows(columns: Words, queries: Hashes, threshold: int) -> NDArray[np.intp]:
     """Return the positions of hashes at most ``threshold`` from a query, ascending, each once.
 
     ``columns``: shape (4, n) words. ``queries``: shape (m, 32) bytes.
     """
     found = [np.empty(0, np.intp)]
-    count = columns.shape[1]
-    half = np.ascontiguousarray(columns[len(columns) // 2 :])
-    bands = half.view(_BAND).reshape(len(half), count, BANDS // len(half))
     for first in range(0, len(queries), AT_ONCE):
-        asked = queries[first : first + AT_ONCE]
-        words, tables = asked.view(columns.dtype), _tables(asked)
-        for start in range(0, count, CHUNK):
-            masks = _agreeing_twice(bands[:, start : start + CHUNK], tables)
+        asked = hash_words.arranged(queries[first : first + AT_ONCE])
+        tables = _tables(_bands(asked))
+        for start in range(0, columns.shape[1], CHUNK):
+            chunk = columns[:, start : start + CHUNK]
+            masks = _agreeing_twice(_bands(chunk), tables)
             seen = np.flatnonzero(masks)
             bits = np.unpackbits(masks[seen].view(np.uint8).reshape(-1, 8), 1, bitorder="little")
             row, query = np.nonzero(bits)
-            at = seen[row] + start
-            distances = np.bitwise_count(columns[:, at] ^ words[query].T).sum(0, dtype=np.int16)
-            found.append(at[distances <= threshold])
+            distances = _distances(chunk[:, seen[row]], asked[:, query])
+            found.append(seen[row[distances <= threshold]] + start)
     return np.unique(np.concatenate(found))
 
 
-def _tables(asked: NDArray[np.uint8]) -> Words:
+def _bands(words: Words) -> NDArray[np.uint16]:
+    """Return the last eight bands of hashes, shape (8, n)."""
+    lanes = hash_words.low_rows(words).view(_BAND)
+    return np.moveaxis(lanes.reshape(len(lanes), -1, BANDS // len(lanes)), 1, 2).reshape(BANDS, -1)
+
+
+def _tables(bands: NDArray[np.uint16]) -> Words:
     """Return a word for each band and each of its values: the bits of the queries near to it."""
-    codes = asked.view(_BAND)[:, -BANDS:]
-    bits = np.repeat(np.uint64(1) << np.arange(len(asked), dtype=np.uint64), len(_NEAR))
+    bits = np.repeat(np.uint64(1) << np.arange(bands.shape[1], dtype=np.uint64), len(_NEAR))
     tables = np.zeros((BANDS, 2**16), np.uint64)
-    for table, band in zip(tables, codes.T, strict=True):
+    for table, band in zip(tables, bands, strict=True):
         np.bitwise_or.at(table, (band[:, np.newaxis] ^ _NEAR).ravel(), bits)
     return tables
 
 
 def _agreeing_twice(bands: NDArray[np.uint16], tables: Words) -> Words:
-    """Return for each row a word whose bits are the queries near in at least two bands.
-
-    ``bands``: shape (words, rows, bands of a word).
-    """
+    """Return for each row a word whose bits are the queries near in at least two bands."""
     once, twice, agreeing = np.zeros((3, bands.shape[1]), np.uint64)
-    for table, band in zip(tables, np.moveaxis(bands, 1, 2).reshape(-1, len(once)), strict=True):
+    for table, band in zip(tables, bands, strict=True):
         np.take(table, band, out=agreeing, mode="clip")
         twice |= once & agreeing
         once |= agreeing

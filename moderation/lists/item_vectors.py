@@ -66,6 +66,13 @@ class Part:
         numbers[:] = rows[list(_COLUMNS)]
         return cls(numbers, np.ascontiguousarray(rows["vector"]), FeatureVotes.of(rows))
 
+    def joined(self, later: Part) -> Part:
+        return Part(
+            np.concatenate([self.numbers, later.numbers]),
+            np.concatenate([self.vectors, later.vectors]),
+            self.features.joined(later.features),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -206,8 +213,12 @@ class _Vectors(SharedRows[_PictureFile]):
     def open(self, path: Path) -> _PictureFile:
         return _PictureFile(path, self._dimensions())
 
-    def write(self, path: Path, rows: Rows, *, watermark: int) -> None:
+    def write(
+        self, path: Path, rows: Rows, *, watermark: int, older: _PictureFile | None = None
+    ) -> None:
         part = Part.of(rows)
+        if older is not None:
+            part = older.part.joined(part)
         columns = part.numbers, part.vectors, part.features.codes, part.features.places
         index_file.write(path, _MAGIC, columns, watermark=watermark)
 

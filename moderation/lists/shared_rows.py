@@ -29,6 +29,10 @@ from moderation.lists.index_file import IndexFile, IndexUnusable
 DIRECTORY = "hashes"
 """Below the data directory."""
 
+NEWER_PART = 100
+"""This part of a file's rows may be missing from it before it is rewritten, as a large file takes
+long to write, and to open in every process."""
+
 Rows = NDArray[np.void]
 """Rows with a field ``tx``: the transaction that wrote the row."""
 
@@ -63,7 +67,7 @@ class Settled(Generic[Index]):
 
 class SharedRows(ABC, Generic[Index]):
     """The rows of one table. ``kind``: the ending of the file's name. ``most_newer``: the file is
-    rewritten when more rows than this are missing from it."""
+    rewritten when more rows than this, and more than a part of its own, are missing from it."""
 
     def __init__(self, kind: str, *, most_newer: int) -> None:
         self._kind, self.most_newer = kind, most_newer
@@ -75,8 +79,8 @@ class SharedRows(ABC, Generic[Index]):
         """Raises ``IndexUnusable``."""
 
     @abstractmethod
-    def write(self, path: Path, rows: Rows, *, watermark: int) -> None:
-        """Write the file of these rows."""
+    def write(self, path: Path, rows: Rows, *, watermark: int, older: Index | None = None) -> None:
+        """Write the file of all rows of ``older`` and of these rows."""
 
     @abstractmethod
     def read(self, condition: str) -> Rows:
@@ -106,25 +110,32 @@ class SharedRows(ABC, Generic[Index]):
     def is_due(self) -> bool:
         """Return whether the file is damaged or lacks many rows."""
         settled, rows = self.current()
-        return settled.unusable or len(settled) + len(rows) > self.most_newer
+        return settled.unusable or self._are_many(len(settled) + len(rows), settled.index)
 
     def refresh(self, *, always: bool = False) -> int:
         """Rewrite this machine's file if it lacks many rows or differs from the database.
 
-        Deleted and restored rows are noticed because the number of rows differs. No file is written
-        for few rows. Returns the number of rows in the file.
+        Deleted and restored rows are noticed because the number of rows differs. If it does not,
+        only newer rows are read from the database. With ``always``, all rows are. No file is
+        written for few rows. Returns the number of rows in the file.
         """
         settled, _ = self.current()
-        if not always and not settled.unusable and len(settled) <= self.most_newer:
-            if settled.index is None:
+        older = None if always else settled.index
+        if older is not None and self.count(f"tx < {older.watermark}") != len(older):
+            older = None
+        if not (always or self._are_many(len(settled), settled.index)):
+            if older is not None:
+                return len(older)
+            if settled.identity is None:
                 return 0
-            if self.count(f"tx < {settled.index.watermark}") == len(settled.index):
-                return len(settled.index)
-        watermark, _ = _bounds()
+        first, (watermark, _) = older.watermark if older is not None else 0, _bounds()
         # The rows are complete: all of these transactions had ended when the watermark was read.
-        rows = self.read(f"tx < {watermark}")
-        self.write(self.path(), rows, watermark=watermark)
-        return len(rows)
+        rows = self.read(f"tx >= {first} AND tx < {watermark}")
+        self.write(self.path(), rows, watermark=watermark, older=older)
+        return len(rows) + (len(older) if older is not None else 0)
+
+    def _are_many(self, newer: int, index: Index | None) -> bool:
+        return newer > max(self.most_newer, len(index) // NEWER_PART if index is not None else 0)
 
     def path(self) -> Path:
         return settings.DATA_DIR / DIRECTORY / f"{_database()}.{self._kind}"

@@ -19,6 +19,7 @@ from moderation.lists.models import BannedHash
 from moderation.lists.policies import Policies, using
 from moderation.lists.thresholds import DEFAULTS, Thresholds
 from moderation.lists.verdicts import Action
+from moderation.screening import pdq
 from moderation.screening.edit_evidence import CALIBRATED, FARTHEST, evidence, scaled
 from moderation.screening.types import ContentFrame, ItemMatch
 
@@ -55,7 +56,6 @@ def matches(
         return []
     widest = share(max(used.threshold for used in lists.values()))
     blocked = {match.place for match in known if _blocks(match)}
-    plain = {(match.item_place, match.place) for match in known if match.within}
     found = []
     for number, frame in enumerate(frames):
         if not frame.has_pixels or frame.hashes_only or frame.place in blocked:
@@ -71,8 +71,12 @@ def matches(
             continue
         near = zip(items.tolist(), evidence(seen, hashes, widest), strict=True)
         for row in BannedHash.objects.live({pk for pk, proof in near if proof}, lists).values():
+            # As it is, it matches without an edit.
+            used = lists[row.item.list_id]
+            if frame.hashes and used.met_by(pdq.nearest(frame.hashes, row.value)[0]):
+                continue
             match = _match(row, frame, seen, policies)
-            if match is not None and (row.pk, frame.place) not in plain:
+            if match is not None:
                 found.append(match)
     return found
 

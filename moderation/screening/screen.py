@@ -128,7 +128,7 @@ def _compare(
     policies: Policies,
 ) -> list[ItemMatch]:
     """Return all matches of some frames. ``known``: the matches found before."""
-    found = pdq.matches(frames, policies)
+    found = pdq.matches(frames, policies, verdict_rules.RECORDED)
     found += edited_copies.matches(frames, [*known, *found], policies)
     pictures = [frame for frame in frames if frame.has_pixels and not frame.hashes_only]
     for match_type in sorted(coverage.usable) if pictures else ():

@@ -83,6 +83,11 @@ def processes() -> str:
         for name in APPS
         for row in getattr(apps.get_app_config(name), "schedules", ())
     ]
+    own = [
+        [f"`{task}`", f"`{cluster}`"]
+        for cluster, tasks in settings.TASKS_OF_EACH_HOST.items()
+        for task in tasks
+    ]
     return "\n".join(
         [
             "# Processes",
@@ -98,6 +103,10 @@ def processes() -> str:
             "These tasks run by themselves. An administrator may change their times in the admin.",
             "",
             *table(["Schedule", "Task", "Every", "Cluster"], scheduled),
+            "",
+            "Each host that runs the cluster does these for itself, every ten minutes:",
+            "",
+            *table(["Task", "Cluster"], own),
             "",
         ]
     )

@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from moderation import tasks
@@ -26,11 +27,12 @@ from moderation.lists import (
     item_changing,
     list_writes,
     policies,
+    shared_rows,
 )
 from moderation.lists.hash_index import HashIndex
 from moderation.lists.models import BannedHash, BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
-from moderation.screening import exact, pdq
+from moderation.screening import exact, pdq, verdict_rules
 from moderation.screening.types import NO_PIXELS, ContentFrame
 from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -244,6 +246,91 @@ def test_a_long_tail_is_written_into_the_file(monkeypatch: pytest.MonkeyPatch) -
     assert [task.func() for task in OrmQ.objects.all()] == ["moderation.tasks.refresh_hash_index"]
     assert tasks.refresh_hash_index() == 31
     assert not banned_hashes.rows.is_due()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_newer_rows_are_added_to_the_file_without_reading_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(banned_hashes.rows, "most_newer", 3)
+    item = make_item(make_list())
+    hashes = [secrets.token_bytes(32) for _ in range(40)]
+    load(item, hashes[:20])
+    banned_hashes.rows.refresh()
+    read = []
+    original = banned_hashes.rows.read
+
+    def reading(condition: str) -> Any:
+        found = original(condition)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(banned_hashes.rows, "read", reading)
+    load(item, hashes[20:])
+    assert banned_hashes.rows.refresh() == 40
+    assert max(read) == 20 and all(hits(hash) for hash in hashes)
+    # Rows that are gone cannot be taken out, so all others are read.
+    BannedHash.objects.filter(value=hashes[0].hex()).delete()
+    assert banned_hashes.rows.refresh() == 39 == max(read)
+    assert not hits(hashes[0]) and all(hits(hash) for hash in hashes[1:])
+    # A file of many rows is rewritten for a part of them.
+    monkeypatch.setattr(shared_rows, "NEWER_PART", 2)
+    load(item, [secrets.token_bytes(32) for _ in range(19)])
+    assert not banned_hashes.rows.is_due()
+    load(item, [secrets.token_bytes(32)])
+    assert banned_hashes.rows.is_due() and banned_hashes.rows.refresh() == 59
+
+
+def _mixed_list(random: np.random.Generator, query: bytes, on: BannedList) -> None:
+    """Items of all kinds around a query, some with many hashes."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"opinion": "disputed"},
+        {"suspended_at": timezone.now()},
+        {"media": "video"},
+        {"media": "video", "opinion": "disputed"},
+        {"opinion": "false_positive"},
+    ]
+    for number in range(120):
+        item = make_item(on, **kinds[number % len(kinds)])
+        rows = []
+        for place in range(random.integers(1, 7)):
+            bits = np.zeros(256, np.uint8)
+            bits[random.permutation(256)[: random.integers(10, 60)]] = 1
+            value = (np.frombuffer(query, np.uint8) ^ np.packbits(bits)).tobytes().hex()
+            quality = [None, 20, 90][random.integers(3)]
+            time_ms = place * 1000 if item.media == "video" else None
+            rows.append(
+                BannedHash(item=item, kind="pdq", value=value, quality=quality, time_ms=time_ms)
+            )
+        BannedHash.objects.bulk_create(rows)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", [Action.BLOCK, Action.REVIEW])
+@pytest.mark.parametrize("quality", [90, None])
+def test_of_very_many_matches_those_that_decide_and_are_recorded_are_looked_at(
+    action: Action, quality: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(5)
+    query = random.bytes(32)
+    for _ in range(2):
+        _mixed_list(random, query, make_list(action=action))
+    far = (np.frombuffer(query, np.uint8) ^ np.uint8(3)).tobytes()
+    frames = [
+        ContentFrame(NO_PIXELS, NO_PIXELS, [one], quality, frame=number)
+        for number, one in enumerate([query, far, query, query])
+    ]
+    # Few, so that most could be left out.
+    monkeypatch.setattr(verdict_rules, "RECORDED", 10)
+    monkeypatch.setattr(pdq, "MANY", 0)
+    uses = policies.current()
+    every = verdict_rules.decide_verdicts(pdq.matches(frames, uses), uses)
+    some = verdict_rules.decide_verdicts(pdq.matches(frames, uses, 10), uses)
+    assert len(some) < len(every) / 1.5
+    assert verdict_rules.recorded(some) == verdict_rules.recorded(every)
+    assert verdict_rules.verdict_of(some) == verdict_rules.verdict_of(every)
+    assert verdict_rules.withholds(some) == verdict_rules.withholds(every)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gallery.imaging.descriptors.pdq import turned_hashes
 from gallery.shared.errors import Unavailable, UserError
-from moderation.lists import hash_index
+from moderation.lists import hash_index, hash_words
 from moderation.lists.hash_index import (
     BITS,
     HashIndex,
@@ -197,6 +198,74 @@ def test_scan_agrees_with_the_definition(
     ]
     hits = scan(items, pack(stored), asked, threshold)
     assert hits.tolist() == sorted(truth, key=lambda hit: (hit[2], hit[0], hit[1]))
+
+
+def turned(random: np.random.Generator, one: Hashes) -> Hashes:
+    """The hashes of a picture in all eight turns, each but the first a few bits beside its rule."""
+    hashes = np.frombuffer(b"".join(turned_hashes(one.tobytes())), np.uint8).reshape(8, 32).copy()
+    for number in range(1, 8):
+        hashes[number] = flipped(hashes[number], random.permutation(BITS)[: random.integers(25)])
+    return hashes
+
+
+def test_words_of_a_hash_are_inverted_by_mirroring() -> None:
+    hashes = random_hashes(500)
+    assert (hash_words.plain(hash_words.arranged(hashes)) == hashes).all()
+    plain, _, both, _, down, across, _, _ = (
+        hash_words.arranged(np.frombuffer(one, np.uint8)[np.newaxis])
+        for one in turned_hashes(hashes[0].tobytes())
+    )
+    forms = (plain.T ^ hash_words.MIRRORED).tolist()
+    assert forms == [one[:, 0].tolist() for one in (plain, across, down, both)]
+
+
+@pytest.mark.parametrize("threshold", [0, 31, 52, 90, 100])
+def test_pictures_in_eight_turns_are_found_in_each(tmp_path: Path, threshold: int) -> None:
+    random = np.random.default_rng(11)
+    originals = random_hashes(12, 5)
+    queries = np.concatenate([turned(random, one) for one in originals])
+    hashes = random_hashes(40_000, 6)
+    places = iter(random.permutation(len(hashes)))
+    for query in queries:
+        for distance in range(0, threshold + 10, 7):
+            hashes[next(places)] = flipped(query, random.permutation(BITS)[:distance])
+    # Queries without turns among them, and one of which only two turns are asked.
+    asked = np.concatenate([queries[:-5], random_hashes(3, 8)])[
+        random.permutation(len(queries) - 2)
+    ]
+    items = numbered(len(hashes))
+    hits = made(tmp_path, hashes, items).search(listed(asked), threshold)
+    assert hits.tolist() == expected(true_distances(asked, hashes), items, threshold)
+    assert len(hits) >= len(queries) * (threshold // 7)
+
+
+def test_a_list_of_near_equal_hashes_is_not_compared_query_by_query(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows near to a picture are measured; the others cost few words, for four turns at once."""
+    random = np.random.default_rng(3)
+    centre = random_hashes(1, 4)[0]
+    hashes = random_hashes(3 * CHUNK, 5)
+    for row in range(CHUNK):
+        hashes[row] = flipped(centre, random.permutation(BITS)[: row % 9])
+    counted = 0
+    count = np.bitwise_count
+
+    def counting(words: NDArray[np.uint64], **given: object) -> NDArray[np.uint8]:
+        nonlocal counted
+        counted += words.size
+        return np.asarray(count(words, **given))
+
+    index = made(tmp_path, hashes)
+    away = turned(random, random_hashes(1, 9)[0])
+    for queries, near in ((turned(random, centre), CHUNK), (away, 0)):
+        counted = 0
+        monkeypatch.setattr(np, "bitwise_count", counting)
+        hits = index.search(listed(queries), 52)
+        monkeypatch.setattr(np, "bitwise_count", count)
+        assert len(hits) == near
+        # At most three words of each row in two groups, and all of the near ones in four turns.
+        assert counted <= 2 * 3 * len(hashes) + (2 + 4) * 4 * near + 30_000
 
 
 def test_scan_and_index_answer_alike(tmp_path: Path) -> None:
