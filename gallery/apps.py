@@ -20,6 +20,12 @@ class GalleryConfig(AppConfig):
         Scheduled(
             "Delete media quarantined long ago", "gallery.tasks.delete_expired_media", 24 * 60
         ),
+        Scheduled(
+            "Delete vectors of a replaced CLIP model",
+            "gallery.tasks.drop_replaced_vectors",
+            5,
+            "lists",
+        ),
         Scheduled("Feed the index", "gallery.tasks.feed_index", 1, "lists"),
         Scheduled("End shared searches", "gallery.tasks.forget_shared_searches", 5),
         Scheduled(

@@ -9,6 +9,7 @@ from gallery.items import (
     link_checks,
     orphans,
     reprocessing,
+    versions,
 )
 from gallery.search import index_feeding, sharing
 
@@ -36,6 +37,11 @@ def sweep() -> int:
 def look_through() -> int:
     """Lists cluster, hourly: reprocess images that older code described."""
     return reprocessing.reprocess_some()
+
+
+def drop_replaced_vectors() -> int:
+    """Lists cluster, every few minutes: delete the vectors of a CLIP model that was replaced."""
+    return versions.drop_replaced()
 
 
 def remove_orphans() -> int:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 
-from imgsmlr_site.low_priority import give_way
+from gallery.shared.low_priority import give_way
 from imgsmlr_site.parent_death import kill_forks_with_their_parents, signal_when_parent_dies
 from imgsmlr_site.quick_end import end_now
 from imgsmlr_site.supervisor import GAVE_UP, Part, Supervisor, fork

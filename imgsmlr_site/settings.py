@@ -151,6 +151,9 @@ QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"] if SCREEN_QUERIE
 """Dotted paths of functions that may refuse a query picture (``items.publishing``)."""
 SHARE_GATES = ["moderation.pipeline.gates.refuse_doubtful_share"]
 """Dotted paths of functions that may refuse to share a search (``items.publishing``)."""
+SWITCH_GATES = ["moderation.lists.describing.not_ready_for"]
+"""Dotted paths of functions that may delay the switch to another CLIP model
+(``items.backfill``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")

@@ -13,12 +13,19 @@ from django.dispatch import receiver
 from gallery.items.item import Item
 from gallery.items.models import Image
 from gallery.items.retention import Act
-from gallery.items.signals import changed, exported, files_deleted, overriding, pictures_found
+from gallery.items.signals import (
+    changed,
+    exported,
+    files_deleted,
+    overriding,
+    pictures_found,
+    version_replaced,
+)
 from moderation.access.permissions import GROUPS
 from moderation.audit import people, trail
 from moderation.cases import retention, signals
 from moderation.cases.models import Decision, ReviewCase
-from moderation.lists import rescans
+from moderation.lists import describing, rescans
 from moderation.reports import notices, statements
 from moderation.webhooks import outbox
 from videos.models import Video
@@ -163,3 +170,8 @@ def record_role_losses(instance: User | Group, **_: Any) -> None:
     else:
         members = list(instance.user_set.values_list("pk", flat=True))
         people.record_roles(members, people.roles_of([instance.pk]), given=False)
+
+
+@receiver(version_replaced)
+def drop_vectors_of_items(version: str, **_: Any) -> None:
+    describing.drop_version(version)

@@ -6,14 +6,16 @@ same SHA-256; if they differ, the image is marked as stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.pictures import Picture
@@ -29,6 +31,9 @@ from gallery.shared.locking import locked
 
 IMAGES_PER_BATCH = 32
 GONE_STATUSES = frozenset({404, 410})
+
+SwitchGate = Callable[[str], str]
+"""From a version of CLIP to a sentence that says why searches must not use it yet, or ""."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ def fill_missing() -> Iterator[BackfillOutcome]:
     Each batch is committed, so the next run resumes an interrupted one.
     """
     kinds = _current()
+    for kind in kinds:
+        versions.begin(kind.version)
     last = 0
     while batch := list(_lacking(kinds).filter(pk__gt=last).order_by("id")[:IMAGES_PER_BATCH]):
         last = batch[-1].pk
@@ -73,7 +80,8 @@ def fill_missing() -> Iterator[BackfillOutcome]:
 def switch_clip(*, anyway: bool = False) -> str | None:
     """Make searches use the configured CLIP model. Return its version, or None if nothing changed.
 
-    Raises ``UserError`` while images other than stale ones lack its vector, unless ``anyway``.
+    Raises ``UserError`` while images other than stale ones lack its vector, or a gate of
+    ``SWITCH_GATES`` objects, unless ``anyway``.
     """
     if not descriptors.available("clip"):
         return None
@@ -87,6 +95,10 @@ def switch_clip(*, anyway: bool = False) -> str | None:
             f"{left} images have no vector of {clip.version} yet, so searches stay with the "
             "model before it. Run this again later, or with --switch-anyway to give them up."
         )
+    for path in () if anyway else settings.SWITCH_GATES:
+        gate: SwitchGate = import_string(path)
+        if why := gate(clip.version):
+            raise UserError(why)
     versions.activate(clip.version)
     return clip.version
 

@@ -97,10 +97,12 @@ class ClipVersion(models.Model):
     """A CLIP model whose vectors are stored. Searches read the active one."""
 
     class State(models.TextChoices):
-        """``filling``: a new model, until every image has its vector."""
+        """``filling``: a new model, until every image has its vector. ``replaced``: its vectors are
+        being deleted, and then the row."""
 
         FILLING = "filling"
         ACTIVE = "active"
+        REPLACED = "replaced"
 
     version = models.CharField(max_length=160, unique=True)
     model = models.CharField(max_length=80)
@@ -108,6 +110,7 @@ class ClipVersion(models.Model):
     dimensions = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=8, choices=State.choices)
     created_at = models.DateTimeField(default=timezone.now)
+    replaced_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -96,3 +96,8 @@ def _summary(values: Sequence[Any]) -> Any:
     if all(value == values[0] for value in values):
         return values[0]
     return dict(Counter(map(str, values)))
+
+
+version_replaced = Signal()
+"""The vectors of a CLIP model are being deleted. ``version``. Sent before the last step, so that it
+may be sent again; it is not sent in a transaction."""

@@ -1,22 +1,38 @@
 """Which models' vectors are stored, and which CLIP model searches use.
 
 The first model is active at once. The vectors of a model configured later are filled while the
-old model serves searches; ``activate`` then builds its index and makes it active.
+old model serves searches: ``begin``, then ``activate``, which makes it active in one transaction.
+What the old model made stays for ``GRACE`` seconds, for processes and searches that do not know of
+the switch yet; ``drop_replaced`` then deletes it. Each step may be cut short and repeated.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import ColumnsByVersion, Descriptor
 from gallery.items import vector_indexes
 from gallery.items.models import ClipVersion, ImageFingerprint
-from gallery.shared.errors import Unavailable
+from gallery.items.signals import version_replaced
+from gallery.shared.errors import Conflict, Unavailable
+from gallery.shared.locking import Lock, only_one
+
+GRACE = 120.0
+"""Seconds from the switch until the old model's vectors are deleted. All processes know of the
+switch after two; a search that began before it may take until its request ends."""
+
+ROWS_PER_BATCH = 1000
+
+BUSY = Conflict("Another process builds or drops indexes of vectors. Try it again later.")
+
+State = ClipVersion.State
 
 _CACHE_SECONDS = 2.0
 _cached: tuple[float, ClipVersion | None] = (0.0, None)
@@ -55,7 +71,12 @@ def written(match_type: str) -> list[Descriptor]:
         used = searched()
     except Unavailable:
         return [configured]
-    return [configured] if used.version == configured.version else [configured, used]
+    if used.version == configured.version:
+        return [configured]
+    # This process still has the settings from before a switch.
+    if ClipVersion.objects.filter(version=configured.version, state=State.REPLACED).exists():
+        return [used]
+    return [configured, used]
 
 
 def _active() -> ClipVersion | None:
@@ -98,39 +119,97 @@ def register(version: str, dimensions: int) -> ClipVersion:
         return row
 
 
-def activate(version: str) -> None:
-    """Make a filled version the one that searches read, and delete the old one's vectors.
+def begin(version: str) -> None:
+    """Prepare a version that is not searched for being filled: its index grows with its rows.
 
-    The index is built before the switch. The old vectors are deleted after all processes have
-    noticed the switch. Raises ``ClipVersion.DoesNotExist``.
+    A version that was replaced is filled again. Raises ``Conflict``.
     """
+    ClipVersion.objects.filter(version=version, state=State.REPLACED).update(
+        state=State.FILLING, replaced_at=None
+    )
+    for row in ClipVersion.objects.filter(version=version, state=State.FILLING):
+        _build_index(row)
+
+
+def activate(version: str) -> None:
+    """Make a filled version the one that searches read. The others are replaced.
+
+    The index is complete before the switch, which is one transaction. Raises
+    ``ClipVersion.DoesNotExist`` and ``Conflict``.
+    """
+    global _cached
     row = ClipVersion.objects.get(version=version)
-    vectors = ImageFingerprint.objects.filter(version=version, clip__isnull=False).count()
-    with (
-        vector_indexes.memory_to_build(vectors, f"halfvec({row.dimensions})"),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(_create_index(row))
+    _build_index(row)
     with transaction.atomic():
-        old = list(ClipVersion.objects.select_for_update().exclude(pk=row.pk))
-        ClipVersion.objects.filter(pk__in=[other.pk for other in old]).delete()
-        ClipVersion.objects.filter(pk=row.pk).update(state=ClipVersion.State.ACTIVE)
-    if old:
-        time.sleep(_CACHE_SECONDS)
-    for other in old:
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP INDEX IF EXISTS {_index_name(other.version)}")
-        ImageFingerprint.objects.filter(version=other.version).delete()
+        rows = ClipVersion.objects.select_for_update().order_by("pk")
+        others = [
+            other.pk for other in rows if other.pk != row.pk and other.state != State.REPLACED
+        ]
+        ClipVersion.objects.filter(pk__in=others).update(state=State.REPLACED, replaced_at=Now())
+        ClipVersion.objects.filter(pk=row.pk).update(state=State.ACTIVE, replaced_at=None)
+    _cached = (0.0, None)
+
+
+def drop_replaced() -> int:
+    """Delete the vectors and indexes of versions that were replaced ``GRACE`` seconds ago.
+
+    Each batch is committed, so that nothing waits long and the next call goes on. Returns the
+    number of deleted rows. Raises ``Conflict``.
+    """
+    due = ClipVersion.objects.filter(
+        state=State.REPLACED, replaced_at__lte=Now() - timedelta(seconds=GRACE)
+    )
+    deleted = 0
+    for row in due:
+        with only_one(Lock.VECTOR_INDEXES, BUSY), connection.cursor() as cursor:
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {_index_name(row.version)}")
+        deleted += _delete_rows(row)
+        if due.filter(pk=row.pk).exists():
+            version_replaced.send(ClipVersion, version=row.version)
+            due.filter(pk=row.pk).delete()
+    return deleted
+
+
+def _delete_rows(row: ClipVersion) -> int:
+    deleted = last = 0
+    while True:
+        rows = ImageFingerprint.objects.filter(version=row.version, pk__gt=last).order_by("pk")
+        ids = list(rows.values_list("pk", flat=True)[:ROWS_PER_BATCH])
+        with transaction.atomic():
+            # It may be wanted again.
+            same = ClipVersion.objects.select_for_update().filter(pk=row.pk, state=State.REPLACED)
+            if not ids or not same.exists():
+                return deleted
+            ImageFingerprint.objects.filter(pk__in=ids).delete()
+        deleted, last = deleted + len(ids), ids[-1]
+
+
+def _build_index(row: ClipVersion) -> None:
+    """Build the index without blocking writes, unless there is one. Raises ``Conflict``."""
+    name = _index_name(row.version)
+    with only_one(Lock.VECTOR_INDEXES, BUSY), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)::oid", [name]
+        )
+        found = cursor.fetchone()
+        if found == (True,):
+            return
+        if found:
+            # The process that built it was ended.
+            cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+        vectors = ImageFingerprint.objects.filter(version=row.version).count()
+        with vector_indexes.memory_to_build(vectors, f"halfvec({row.dimensions})"):
+            cursor.execute(_create_index(row, "CONCURRENTLY"))
 
 
 def _index_name(version: str) -> str:
     return f"imagefingerprint_clip_{zlib.crc32(version.encode()):08x}"
 
 
-def _create_index(row: ClipVersion) -> str:
+def _create_index(row: ClipVersion, how: str = "") -> str:
     literal = row.version.replace("'", "''")
     return (
-        f"CREATE INDEX IF NOT EXISTS {_index_name(row.version)} ON gallery_imagefingerprint "
+        f"CREATE INDEX {how} IF NOT EXISTS {_index_name(row.version)} ON gallery_imagefingerprint "
         f"USING hnsw ((clip::halfvec({row.dimensions})) halfvec_cosine_ops) "
         f"WITH (ef_construction = 128) WHERE version = '{literal}'"
     )

@@ -156,7 +156,10 @@ def _wanted() -> list[tuple[str, str, int]]:
         ("imgsmlr", PIXELS_VERSION, 16),
         ("pdq", PIXELS_VERSION, 256),
         ("copy", COPY_VERSION, CNN_DIMENSIONS),
-        *(("clip", row.version, row.dimensions) for row in ClipVersion.objects.order_by("id")),
+        *(
+            ("clip", row.version, row.dimensions)
+            for row in ClipVersion.objects.exclude(state=ClipVersion.State.REPLACED).order_by("id")
+        ),
     ]
 
 

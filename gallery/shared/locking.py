@@ -45,7 +45,7 @@ class Lock(IntEnum):
     INDEX = 0x6D696C76
     """Held by the process that feeds the index outside of PostgreSQL."""
     VECTOR_INDEXES = 0x686E7377
-    """Held by the process that builds the indexes of vectors anew."""
+    """Held by the process that builds or drops indexes of vectors."""
 
 
 def lock(name: Lock | str) -> None:

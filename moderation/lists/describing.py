@@ -16,6 +16,7 @@ from moderation.lists import item_reading, list_writes
 from moderation.lists.models import BannedFingerprint, BannedItem, BannedList
 
 BATCH_ITEMS = 32
+ROWS_PER_BATCH = 1000
 
 
 def lacking() -> QuerySet[BannedItem]:
@@ -44,6 +45,33 @@ def describe_missing(*, by: Actor) -> Iterator[tuple[int, str]]:
         outcomes = {item.pk: _read(item) for item in batch}
         _store({pk: found for pk, found in outcomes.items() if not isinstance(found, str)}, by=by)
         yield from ((pk, found if isinstance(found, str) else "") for pk, found in outcomes.items())
+
+
+def not_ready_for(version: str) -> str:
+    """Say why checks cannot compare by this version of CLIP instead of another yet, or ""."""
+    others = BannedFingerprint.objects.filter(clip__isnull=False).exclude(version=version)
+    count = undescribed(others, version).values("item").distinct().count()
+    if not count:
+        return ""
+    return (
+        f"{count} items of lists have no vector of {version} yet: run `manage.py describe_items`. "
+        "With --switch-anyway, what is checked is held for review while a list compares by clip."
+    )
+
+
+def undescribed(rows: QuerySet[BannedFingerprint], version: str) -> QuerySet[BannedFingerprint]:
+    """Return those of the fingerprints without a counterpart of this version."""
+    same = BannedFingerprint.objects.filter(
+        item=OuterRef("item"), view=OuterRef("view"), version=version
+    )
+    return rows.filter(~Exists(same), item__in=BannedItem.objects.matching())
+
+
+def drop_version(version: str) -> None:
+    """Delete the items' vectors of a model that is no longer used, in batches."""
+    rows = BannedFingerprint.objects.filter(version=version, clip__isnull=False)
+    while ids := list(rows.values_list("pk", flat=True)[:ROWS_PER_BATCH]):
+        BannedFingerprint.objects.filter(pk__in=ids).delete()
 
 
 def _versions() -> list[str]:

@@ -19,6 +19,7 @@ from gallery.items import versions
 from gallery.items.vectors import encode
 from gallery.shared.errors import Unavailable
 from moderation.lists import item_vectors
+from moderation.lists.describing import undescribed
 from moderation.lists.models import BannedFingerprint, BannedItem
 from moderation.lists.policies import Policies, farthest, using
 from moderation.lists.thresholds import Thresholds
@@ -54,10 +55,11 @@ def usable(policies: Policies) -> tuple[set[str], dict[str, str]]:
                 missing[match_type] = error.message
             continue
         # In two ranges, which an index answers at once: there is hardly ever another version.
-        others = rows.filter(Q(version__lt=version) | Q(version__gt=version)).exists()
-        if others:
+        others = rows.filter(Q(version__lt=version) | Q(version__gt=version))
+        if others.exists() and undescribed(others, version).exists():
             missing[match_type] = f"Items of the lists are described by another {match_type} model."
-        if others or rows.filter(version=version).exists():
+            used.add(match_type)
+        elif rows.filter(version=version).exists():
             used.add(match_type)
     return used, missing
 

@@ -11,7 +11,7 @@ import pytest
 SHOWN = """
 import os
 from pathlib import Path
-from imgsmlr_site.low_priority import give_way
+from gallery.shared.low_priority import give_way
 def priorities():
     # No file without autogroups, and an empty one for a process outside of all of them.
     file = Path("/proc/self/autogroup")

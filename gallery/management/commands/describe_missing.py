@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from gallery.items import backfill, reprocessing
 from gallery.moving import fetching
 from gallery.shared.errors import UserError
+from gallery.shared.low_priority import give_way
 
 
 class Command(BaseCommand):
@@ -37,6 +39,11 @@ class Command(BaseCommand):
             action="store_true",
             help="first fetch the pictures of images that were moved in without their files",
         )
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        # It may take a core for days, beside the requests.
+        give_way(settings.WORKER_NICE)
+        super().run_from_argv(argv)
 
     def handle(
         self, *args: Any, dry_run: bool, switch_anyway: bool, fetch_pictures: bool, **options: Any
@@ -68,7 +75,10 @@ class Command(BaseCommand):
         except UserError as error:
             raise CommandError(error.message) from error
         if switched:
-            self.stdout.write(f"Searches use {switched} now.")
+            self.stdout.write(
+                f"Searches use {switched} now. Workers delete the vectors of the model before it "
+                "in some minutes."
+            )
 
     def _report_outdated(self) -> None:
         left, links = reprocessing.count_outdated()

@@ -180,13 +180,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def clip_off(db: None) -> Iterator[None]:
-    with connection.cursor() as cursor:
-        # No index can be made in a transaction that has foreign keys still to check.
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+def clip_off(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(versions, "GRACE", 0.0)
     yield
     descriptors.configure(models=MODELS)
     versions._cached = (0.0, None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'imagefinger%_clip_%'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP INDEX {name}")
 
 
 def stored_versions(image: Image) -> set[str]:
@@ -242,6 +246,7 @@ def test_a_change_of_model(
     assert f"Searches use {new} now." in run()
     versions._cached = (0.0, None)
     assert versions.active() == new
+    assert versions.drop_replaced() == 4
     for any_image in (image, from_link, inline, queued):
         assert stored_versions(any_image) == {PIXELS, COPY, new}
     found = search_images(question, match_type="clip", limit=5, threshold=0.5).matches
@@ -260,6 +265,7 @@ def test_switching_although_pictures_are_out_of_reach(
     new = use_clip(settings, models[1])
     server.routes["/a.jpg"] = Reply(status=503)
     assert f"Searches use {new} now." in run(switch_anyway=True)
+    versions.drop_replaced()
     assert stored_versions(image) == {PIXELS, COPY}
 
 
@@ -295,6 +301,7 @@ def test_vectors_that_torch_made_in_bfloat16_are_made_anew(
     assert stored_versions(added) == {PIXELS, COPY, new}
     assert f"Searches use {new} now." in run()
     versions._cached = (0.0, None)
+    versions.drop_replaced()
     assert stored_versions(image) == {PIXELS, COPY, new}
     question = ImageQuery(data=make.png(make.photo(7)))
     found = search_images(question, match_type="clip", limit=5, threshold=0.5).matches
