@@ -9,7 +9,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from gallery.items import vector_indexes
+from gallery.items import index_building
 from gallery.search import milvus
 from moderation.gates import policies
 
@@ -74,7 +74,7 @@ def check_vector_indexes(
     """``migrate`` and ``check --database default`` run this check."""
     if DEFAULT_DB_ALIAS not in (databases or []):
         return []
-    return [Warning(text, id="imgsmlr_site.W001") for text in vector_indexes.outgrown()]
+    return [Warning(text, id="imgsmlr_site.W001") for text in index_building.problems()]
 
 
 @register()

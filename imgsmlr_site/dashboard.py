@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext_lazy
 from django_q.models import Failure
 
-from gallery.items import vector_indexes
+from gallery.items import index_building
 from gallery.items.item import Status
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from imgsmlr_site import health, status
@@ -54,7 +54,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "title": gettext("Dashboard"),
         "problems": health.problems(),
-        "outgrown": vector_indexes.outgrown(),
+        "outgrown": index_building.problems(),
         "counts": counts,
         "total": sum(counts.values()),
         "video_counts": video_counts,

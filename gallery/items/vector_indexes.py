@@ -24,6 +24,7 @@ NODE_BYTES: Final = 800
 """What a vector takes in the graph while it is built, beside its numbers, with 16 links."""
 LEAST_BUILD_MEMORY: Final = 64 * 2**20
 LOOK_EVERY: Final = 1.0
+BUSY: Final = Conflict("The indexes are being maintained already.")
 
 _LEFTOVER = re.compile(r"_cc(new|old)\d*$")
 _BITS = {"vector": 32, "halfvec": 16, "bit": 1}
@@ -136,13 +137,13 @@ def maintain(tell: Callable[[HnswIndex], Tell]) -> None:
     What was deleted leaves the graphs, and what was added since gets the links of a fresh build.
     What an interrupted run left is removed first. Raises ``Conflict`` if another one runs.
     """
-    with only_one(Lock.VECTOR_INDEXES, Conflict("The indexes are being maintained already.")):
+    with only_one(Lock.VECTOR_INDEXES, BUSY):
         for index in hnsw_indexes():
             if not index.valid and _LEFTOVER.search(index.name):
                 _execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{index.name}"')
         indexes = hnsw_indexes()
         for index in indexes:
-            with memory_to_build(index.vectors, index.kind), _watched(index, tell(index)):
+            with memory_to_build(index.vectors, index.kind), watched(index, tell(index)):
                 _execute(f'REINDEX INDEX CONCURRENTLY "{index.name}"')
         for table in sorted({index.table for index in indexes}):
             _execute(f'VACUUM ANALYZE "{table}"')
@@ -154,7 +155,7 @@ def _execute(statement: str) -> None:
 
 
 @contextmanager
-def _watched(index: HnswIndex, tell: Tell) -> Iterator[None]:
+def watched(index: HnswIndex, tell: Tell) -> Iterator[None]:
     """Tell how far the server is with building, which another connection has to ask."""
     ended = threading.Event()
 

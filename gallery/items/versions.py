@@ -115,7 +115,7 @@ def register(version: str, dimensions: int) -> ClipVersion:
             state=ClipVersion.State.ACTIVE if first else ClipVersion.State.FILLING,
         )
         if first:
-            cursor.execute(_create_index(row))
+            cursor.execute(create_index(row))
         return row
 
 
@@ -162,7 +162,7 @@ def drop_replaced() -> int:
     deleted = 0
     for row in due:
         with only_one(Lock.VECTOR_INDEXES, BUSY), connection.cursor() as cursor:
-            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {_index_name(row.version)}")
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(row.version)}")
         deleted += _delete_rows(row)
         if due.filter(pk=row.pk).exists():
             version_replaced.send(ClipVersion, version=row.version)
@@ -186,7 +186,7 @@ def _delete_rows(row: ClipVersion) -> int:
 
 def _build_index(row: ClipVersion) -> None:
     """Build the index without blocking writes, unless there is one. Raises ``Conflict``."""
-    name = _index_name(row.version)
+    name = index_name(row.version)
     with only_one(Lock.VECTOR_INDEXES, BUSY), connection.cursor() as cursor:
         cursor.execute(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)::oid", [name]
@@ -199,17 +199,18 @@ def _build_index(row: ClipVersion) -> None:
             cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
         vectors = ImageFingerprint.objects.filter(version=row.version).count()
         with vector_indexes.memory_to_build(vectors, f"halfvec({row.dimensions})"):
-            cursor.execute(_create_index(row, "CONCURRENTLY"))
+            cursor.execute(create_index(row, "CONCURRENTLY"))
 
 
-def _index_name(version: str) -> str:
+def index_name(version: str) -> str:
     return f"imagefingerprint_clip_{zlib.crc32(version.encode()):08x}"
 
 
-def _create_index(row: ClipVersion, how: str = "") -> str:
+def create_index(row: ClipVersion, how: str = "") -> str:
+    """Return the statement that makes the index of a version's vectors."""
     literal = row.version.replace("'", "''")
     return (
-        f"CREATE INDEX {how} IF NOT EXISTS {_index_name(row.version)} ON gallery_imagefingerprint "
+        f"CREATE INDEX {how} IF NOT EXISTS {index_name(row.version)} ON gallery_imagefingerprint "
         f"USING hnsw ((clip::halfvec({row.dimensions})) halfvec_cosine_ops) "
         f"WITH (ef_construction = 128) WHERE version = '{literal}'"
     )

@@ -35,6 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import orjson
@@ -129,7 +130,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise UserError(f"{path.with_suffix('.npz')} cannot be read: {error}.") from error
 
 

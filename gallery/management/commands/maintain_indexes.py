@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm
 
-from gallery.items import vector_indexes
-from gallery.items.vector_indexes import HnswIndex, Tell
+from gallery.items import index_building, vector_indexes
+from gallery.management.index_bars import index_bar
 from gallery.shared.errors import UserError
 
 
@@ -23,19 +22,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            vector_indexes.maintain(self._bar)
+            index_building.build_missing(index_bar)
+            vector_indexes.maintain(index_bar)
         except UserError as error:
             raise CommandError(error.message) from error
         for sentence in vector_indexes.outgrown():
             self.stderr.write(sentence)
         self.stdout.write("The indexes are as if they were new.")
-
-    def _bar(self, index: HnswIndex) -> Tell:
-        bar = tqdm(total=index.vectors, desc=index.name, unit="vector", disable=None)
-
-        def tell(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-            if done >= total:
-                bar.close()
-
-        return tell

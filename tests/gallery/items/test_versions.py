@@ -79,7 +79,7 @@ def test_switching(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "GRACE", 0.0)
     assert versions.drop_replaced() == 1
     assert list(ClipVersion.objects.values_list("version", "state")) == [(NEW, "active")]
-    assert list(clip_indexes()) == [versions._index_name(NEW)]
+    assert list(clip_indexes()) == [versions.index_name(NEW)]
     stored = set(ImageFingerprint.objects.values_list("version", flat=True))
     assert stored == {"pixels-1", NEW}
     (match,) = nearest_images("clip", NEW, question, threshold=0.1, limit=5)
@@ -115,7 +115,7 @@ def test_an_index_whose_building_was_cut_short_is_built_again() -> None:
         # As after a build that was ended.
         cursor.execute(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
-            [versions._index_name(NEW)],
+            [versions.index_name(NEW)],
         )
         versions.activate(row.version)
         cursor.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid")

@@ -346,7 +346,7 @@ def _no_index_stays() -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         for version in ("clip/old", "clip/new"):
-            cursor.execute(f"DROP INDEX IF EXISTS {versions._index_name(version)}")
+            cursor.execute(f"DROP INDEX IF EXISTS {versions.index_name(version)}")
 
 
 @pytest.mark.usefixtures("_no_index_stays")

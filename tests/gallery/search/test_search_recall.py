@@ -104,7 +104,7 @@ def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
         )
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE gallery_image, gallery_clipversion CASCADE")
-            cursor.execute(f"DROP INDEX {versions._index_name(CLIP)}")
+            cursor.execute(f"DROP INDEX {versions.index_name(CLIP)}")
         versions._cached = (0.0, None)
 
 
@@ -180,7 +180,7 @@ def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) 
 INDEXES = {
     "imgsmlr": "imagefingerprint_haar_hnsw",
     "pdq": "imagefingerprint_pdq_hnsw",
-    "clip": versions._index_name(CLIP),
+    "clip": versions.index_name(CLIP),
 }
 MATCH_TYPES = pytest.mark.parametrize("match_type", INDEXES)
 
