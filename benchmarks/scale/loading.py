@@ -46,7 +46,7 @@ def load(world: World, count: int, truth: Truth) -> tuple[float, list[HnswIndex]
             loading += insert(world, first, rows)
             truth.add(first, rows)
             first += len(rows)
-            if (first - 1) % 50_000 == 0:
+            if first // 50_000 > (first - len(rows)) // 50_000:
                 print(f"{first - 1:,} images loaded in {loading:.0f} s", flush=True)
         started = time.perf_counter()
         cursor.execute(
