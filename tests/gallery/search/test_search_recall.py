@@ -285,3 +285,25 @@ def test_versions_do_not_mix(gallery: Gallery) -> None:
     query = gallery.queries["clip"][0]
     assert nearest_images("clip", "clip/another", query, threshold=FAR, limit=5) == []
     assert ClipVersion.objects.get().version == CLIP
+
+
+@pytest.mark.parametrize(
+    ("match_type", "threshold", "limit", "looked_at"),
+    [
+        ("pdq", 31, 10, 400),
+        ("pdq", 64, 10, 400),
+        ("pdq", 65, 10, 1000),
+        ("pdq", 31, 300, 600),
+        ("clip", FAR, 10, 200),
+    ],
+)
+def test_far_hashes_are_searched_for_longer(
+    gallery: Gallery, match_type: str, threshold: float, limit: int, looked_at: int
+) -> None:
+    """Distances of unrelated hashes are alike, which leads a graph astray; copies are near."""
+    version = CLIP if match_type == "clip" else PIXELS_VERSION
+    columns = gallery.queries[match_type][0]
+    nearest_images(match_type, version, columns, threshold=threshold, limit=limit)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW hnsw.ef_search")
+        assert cursor.fetchone() == (str(looked_at),)
