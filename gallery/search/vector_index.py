@@ -50,8 +50,8 @@ VECTOR_SPACES: Final[Mapping[str, VectorSpace]] = {
     # Unrelated hashes are all about as far from each other, which leads a graph astray: of the ten
     # nearest of 300,000, at 94 bits, 400 find 94 % and 1,000 find 99 %. Copies are found by 200.
     "pdq": VectorSpace("pdq", "<~>", "bit(256)", 1000, ef_search_near=(64, 400)),
-    "copy": VectorSpace("cnn", "<=>", "halfvec(512)", 200),
-    "clip": VectorSpace("clip", "<=>", "halfvec", 200),
+    "copy": VectorSpace("cnn", "<=>", "halfvec(512)", 400),
+    "clip": VectorSpace("clip", "<=>", "halfvec", 400),
 }
 """By match type."""
 

@@ -294,7 +294,7 @@ def test_versions_do_not_mix(gallery: Gallery) -> None:
         ("pdq", 64, 10, 400),
         ("pdq", 65, 10, 1000),
         ("pdq", 31, 300, 600),
-        ("clip", FAR, 10, 200),
+        ("clip", FAR, 10, 400),
     ],
 )
 def test_far_hashes_are_searched_for_longer(
