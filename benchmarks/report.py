@@ -14,8 +14,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 INTRODUCTION = """# Benchmarks
 
 Written by `make bench` (`make bench ARGS=--quick`: at most 10 minutes; `ARGS=speed`, `ARGS=filter`
-or `ARGS=scale` for one part, the last only so). It starts a service of its own, as `make run` does, with its own
-data, and stops it afterwards.
+or `ARGS=scale` for one part, the last only so). It starts a service of its own, as `make run` does,
+with its own data, and stops it afterwards.
 
 What was measured of a prototype before this service was built, on 2 cores, and decided how it is
 built (searches per second by link, 4 clients):
