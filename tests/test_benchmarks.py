@@ -8,12 +8,20 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from django.db import connection
 
-from benchmarks import client, fileserver, gates, pictures, report, scale, service, speed
+from benchmarks import client, fileserver, gates, pictures, report, service, speed
+from benchmarks.recall.corpus import Source
+from benchmarks.scale import __main__ as scale
+from benchmarks.scale import loading, measuring, real
+from benchmarks.scale.truth import Truth
+from benchmarks.scale.world import Rows, World
+from gallery.imaging import descriptors
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS
+from gallery.items import versions
 from gallery.items.models import Image
-from gallery.items.versions import ClipVersion
 
 
 def test_pictures_are_many_small_and_the_same() -> None:
@@ -56,30 +64,54 @@ def test_speed(live_server: Any, open_api: None, tmp_path: Path) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_scale() -> None:
-    random = np.random.default_rng(0)
-    base = [
-        {"haar": random.random(16, np.float32), "pattern": random.random(4096, np.float32)}
-        for _ in range(5)
-    ]
-    world = scale.World(base, 120)
-    scale.fill(world)
+    loading.register()
+    gallery = described(pictures.jpegs(12))
+    shown = World(gallery).take(4)
+    found = [measuring.Query(None, columns_of(shown, at), at) for at in range(4)]
+    world, truth = World(gallery), Truth(measuring.asked(found))
+    _, indexes = loading.load(world, 120, truth)
     assert Image.objects.ready().count() == 120
-    found = scale.measure(world, queries=4)
-    assert set(found) == set(scale.MATCH_TYPES)
-    assert all(result.recall == 1 for result in found.values())
-    assert {"imagefingerprint_haar_hnsw", "gallery_imagedetail"} <= set(scale.sizes())
-    for version in ClipVersion.objects.all():
-        drop_index(version.version)
+    assert sorted(map(scale.column_of, (index.name for index in indexes))) == sorted(scale.KINDS)
+    for index in indexes:
+        loading.build(index, 120)
+    assert_all_found(found, truth)
+    loading.rewrite(world, 120, truth)
+    assert Image.objects.ready().count() == 120
+    assert_all_found(found, truth)
+    names = {str(row[0]) for row in scale.sizes(120, {})}
+    assert {"imagefingerprint_haar_hnsw", "gallery_imagedetail", "all"} <= names
+    with connection.cursor() as cursor:  # it outlives the rows that this test leaves
+        cursor.execute(f"DROP INDEX {versions.index_name(loading.CLIP_VERSION)}")
 
 
-def drop_index(version: str) -> None:
-    """Indexes outlive the rows that a transactional test leaves to be truncated."""
-    from django.db import connection
+def described(files: list[bytes]) -> real.Pictures:
+    decoded = [decode(data, PictureLimits()) for data in files]
+    haar = [columns or {} for columns in descriptors.get("imgsmlr").describe(decoded)]
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((len(files), CNN_DIMENSIONS)).astype(np.float32)
+    return real.Pictures(
+        [Source(str(number), "package", "path", f"{number}.jpg") for number in range(len(files))],
+        np.stack([columns["haar"] for columns in haar]),
+        np.stack([columns["pattern"] for columns in haar]),
+        random.standard_normal((len(files), 256)).astype(np.float32),
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        [b""] * len(files),
+        [b""] * len(files),
+    )
 
-    from gallery.items.versions import _index_name
 
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX {_index_name(version)}")
+def columns_of(rows: Rows, at: int) -> dict[str, dict[str, Any]]:
+    return {
+        "imgsmlr": {"haar": rows.haar[at], "pattern": rows.pattern[at]},
+        "pdq": {"pdq": "".join(map(str, np.unpackbits(rows.bits[at]).tolist()))},
+        "copy": {"cnn": rows.cnn[at].astype(np.float32)},
+        "clip": {"clip": rows.clip[at].astype(np.float32)},
+    }
+
+
+def assert_all_found(found: list[measuring.Query], truth: Truth) -> None:
+    for kind in measuring.MATCH_TYPES:
+        assert measuring.measure_nearest(kind, found, truth).recall == 1, kind
 
 
 @pytest.mark.django_db(transaction=True)

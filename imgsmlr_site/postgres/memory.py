@@ -30,7 +30,7 @@ def memory_options(memory: int, cores: int, shared_memory: int) -> Mapping[str, 
     return {
         "shared_buffers": f"{share // MIB}MB",
         "effective_cache_size": f"{max(memory // 2, share) // MIB}MB",
-        # An HNSW build is fast while its graph fits in this memory. A build takes what its graph needs.
+        # An HNSW build is fast while its graph fits in this memory; it takes what that needs.
         "maintenance_work_mem": f"{share // MIB}MB",
         # Several may run at a time.
         "autovacuum_work_mem": "64MB",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from moderation.lists import item_adding
 from moderation.pipeline import check, gates
 from moderation.pipeline.check import CheckRequest
 from moderation.screening import copies
-from moderation.screening.types import ContentFrame
 from tests import bypasses
 from tests.bypasses import BYPASSES, Bypass
 from tests.factories import encoded, png
@@ -32,19 +30,21 @@ STRICTER = {"review": {"review", "block"}, "block": {"block"}}
 @pytest.fixture(scope="module", autouse=True)
 def _equal_pictures_are_described_once() -> Iterator[None]:
     """Each door still reads, hashes and compares all that a file shows."""
-    describe = copies._Query.of
+    describe = copies._FrameSearch._whole_vectors
     described: dict[Hashable, Any] = {}
 
-    def remembering(frame: ContentFrame) -> Any:
+    def remembering(search: copies._FrameSearch) -> Any:
+        frame = search._frame
         if frame.vectors:
-            return describe(frame)
+            return describe(search)
         key = hashlib.sha256(frame.rgb.tobytes()).digest(), frame.rgb.shape, frame.in_parts
         if key not in described:
-            described[key] = describe(frame)
-        return replace(described[key], frame=frame)
+            described[key] = describe(search), search._extracted
+        vectors, search._extracted = described[key]
+        return vectors
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copies._Query, "of", remembering)
+        patch.setattr(copies._FrameSearch, "_whole_vectors", remembering)
         yield
 
 
