@@ -109,6 +109,20 @@ def test_outgrown_memory_is_a_warning_that_says_what_to_set() -> None:
     assert "Set maintenance_work_mem to 1030MB" in sentence
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("DROP TABLE gallery_clipversion", id="an empty database"),
+        pytest.param("ALTER TABLE gallery_clipversion DROP replaced_at", id="an earlier version"),
+    ],
+)
+def test_checks_before_a_migration_do_not_need_what_it_makes(before: str) -> None:
+    execute(before)
+    assert run_checks(databases=["default"]) == []
+    execute("SELECT 1")  # the transaction goes on
+
+
 @pytest.mark.django_db(transaction=True)
 def test_indexes_are_built_anew_and_leftovers_are_removed() -> None:
     image = make.add_ready_image()
