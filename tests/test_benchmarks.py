@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from django.db import connection
 
 from benchmarks import client, fileserver, gates, pictures, report, service, speed
 from benchmarks.recall.corpus import Source
@@ -20,8 +19,8 @@ from gallery.imaging import descriptors
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
-from gallery.items import versions
 from gallery.items.models import Image
+from tests import tiny_clip
 
 
 def test_pictures_are_many_small_and_the_same() -> None:
@@ -80,8 +79,7 @@ def test_scale() -> None:
     assert_all_found(found, truth)
     names = {str(row[0]) for row in scale.sizes(120, {})}
     assert {"imagefingerprint_haar_hnsw", "gallery_imagedetail", "all"} <= names
-    with connection.cursor() as cursor:  # it outlives the rows that this test leaves
-        cursor.execute(f"DROP INDEX {versions.index_name(loading.CLIP_VERSION)}")
+    tiny_clip.drop_indexes()
 
 
 def described(files: list[bytes]) -> real.Pictures:

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from gallery.imaging.descriptors.clip_weights import CONFIG_NAME
 from tests.environment import DATA_DIR
 from tests.kept_results import kept_file
@@ -52,3 +54,13 @@ def _random_weights(seed: int) -> bytes:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return save(open_clip.CLIP(**MODEL).state_dict())
+
+
+def drop_indexes() -> None:
+    """Drop the indexes of models. They outlive the rows that a transactional test leaves."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'imagefinger%_clip_%'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP INDEX {name}")

@@ -80,11 +80,12 @@ def drop() -> None:
         _drop(index.name)
 
 
-def build_missing(tell: Callable[[HnswIndex], Tell]) -> None:
+def build_missing(tell: Callable[[HnswIndex], Tell]) -> list[str]:
     """Build what is missing, one index after the other, while searches and writes go on.
 
-    Raises ``Conflict`` if indexes are being built already.
+    Returns the names of the new indexes. Raises ``Conflict`` if indexes are being built already.
     """
+    built = []
     with (
         only_one(Lock.VECTOR_INDEXES, vector_indexes.BUSY),
         connection.cursor() as cursor,
@@ -101,8 +102,10 @@ def build_missing(tell: Callable[[HnswIndex], Tell]) -> None:
             new = HnswIndex(index.name, TABLE, False, index.definition, index.kind, vectors, 0)
             with memory_to_build(vectors, index.kind), watched(new, tell(new)), _interruptible():
                 cursor.execute(index.definition)
+            built.append(index.name)
         cursor.execute("RESET client_connection_check_interval")
         cursor.execute(f"ANALYZE {TABLE}")
+    return built
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -131,11 +131,12 @@ def _remedy(name: str, needed: int) -> str:
     )
 
 
-def maintain(tell: Callable[[HnswIndex], Tell]) -> None:
-    """Build each index anew while searches use the old one, then vacuum the tables.
+def maintain(tell: Callable[[HnswIndex], Tell], *, fresh: Collection[str] = ()) -> None:
+    """Rebuild the indexes that are not ``fresh``, and vacuum their tables.
 
-    What was deleted leaves the graphs, and what was added since gets the links of a fresh build.
-    What an interrupted run left is removed first. Raises ``Conflict`` if another one runs.
+    Searches use an old index until the new one is complete. What was deleted leaves the graphs, and
+    what was added since gets the links of a fresh build. What an interrupted run left is removed
+    first. Raises ``Conflict`` if another one runs.
     """
     with only_one(Lock.VECTOR_INDEXES, BUSY):
         for index in hnsw_indexes():
@@ -143,6 +144,8 @@ def maintain(tell: Callable[[HnswIndex], Tell]) -> None:
                 _execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{index.name}"')
         indexes = hnsw_indexes()
         for index in indexes:
+            if index.name in fresh:
+                continue
             with memory_to_build(index.vectors, index.kind), watched(index, tell(index)):
                 _execute(f'REINDEX INDEX CONCURRENTLY "{index.name}"')
         for table in sorted({index.table for index in indexes}):

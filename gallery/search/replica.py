@@ -1,4 +1,4 @@
-"""Runs searches on a read replica while its lag is small.
+"""Runs searches on a read replica, unless it lags too far behind.
 
 Only what ``find`` calls, and reads by ``connection``, comes from there. Everything else, such as
 access, gates, decisions and scans, reads the database itself. A replica may still show what was

@@ -17,8 +17,8 @@ SMALLEST_SHARE, LARGEST_SHARE = 128 * MIB, 32 * 1024 * MIB
 
 
 def memory_options(memory: int, cores: int, shared_memory: int) -> Mapping[str, str]:
-    """Return settings for a machine with that many bytes of memory. ``shared_memory``: bytes free
-    in /dev/shm.
+    """Return the settings of PostgreSQL. ``memory``: bytes that may be used. ``shared_memory``:
+    bytes free in /dev/shm.
 
     A quarter of what others leave is for pages that searches read, and as much for building one
     index. PostgreSQL takes neither before it needs it: a machine that does little stays light. With

@@ -110,10 +110,7 @@ def matched(ids: Items, lists: Iterable[int]) -> Rows:
     Fields: ``id``, ``item``, ``list``, ``hash``, ``is_video``, and ``kind``, which is equal for
     hashes of which a verdict depends on the distance alone.
     """
-    # No list has the id 0. It is added because Django makes no SQL for an empty list.
-    items = BannedItem.objects.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
-    with connection.cursor() as cursor:
-        matching = cursor.mogrify(*items.query.sql_with_params()).decode().replace("%", "%%")
+    matching = BannedItem.objects.matching_sql(lists)
     wanted = np.unique(ids)
     parts = []
     for start in range(0, len(wanted), _AT_ONCE):

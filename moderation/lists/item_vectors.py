@@ -166,11 +166,8 @@ def shared() -> list[SharedRows[Any]]:
 
 def pictures_sql(lists: Iterable[int]) -> str:
     """Return the SQL that selects the fingerprints ``f`` of the matched items of these lists."""
-    # No list has the id 0. It is added because Django makes no SQL for an empty list.
-    items = BannedItem.objects.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
-    with connection.cursor() as cursor:
-        ids = cursor.mogrify(*items.query.sql_with_params()).decode().replace("%", "%%")
-    return f"FROM moderation_bannedfingerprint f WHERE f.item_id IN ({ids})"
+    items = BannedItem.objects.matching_sql(lists)
+    return f"FROM moderation_bannedfingerprint f WHERE f.item_id IN ({items})"
 
 
 def as_array(vector: Any) -> NDArray[np.float32]:

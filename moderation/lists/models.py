@@ -9,7 +9,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import HashIndex
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -169,6 +169,15 @@ class BannedItemQuerySet(models.QuerySet["BannedItem"]):
         return self.filter(lasting, state=BannedItem.State.ACTIVE).exclude(
             opinion=BannedItem.Opinion.FALSE_POSITIVE
         )
+
+    def matching_sql(self, lists: Iterable[int]) -> str:
+        """Return SQL that selects the ids of the matched items of these lists, for a statement with
+        parameters."""
+        # No list has the id 0. It is added because Django makes no SQL for an empty list.
+        items = self.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
+        with connection.cursor() as cursor:
+            sql: bytes = cursor.mogrify(*items.query.sql_with_params())
+        return sql.decode().replace("%", "%%")
 
     def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedItem]:
         """Return those of the items that are matched and are on one of the lists, by id."""

@@ -1,4 +1,4 @@
-"""``manage.py maintain_indexes``: build the indexes of vectors anew, while searches use them."""
+"""``manage.py maintain_indexes``: rebuild the indexes of vectors while searches go on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            index_building.build_missing(index_bar)
-            vector_indexes.maintain(index_bar)
+            built = index_building.build_missing(index_bar)
+            vector_indexes.maintain(index_bar, fresh=built)
         except UserError as error:
             raise CommandError(error.message) from error
         for sentence in vector_indexes.outgrown():

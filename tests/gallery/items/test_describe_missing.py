@@ -185,12 +185,7 @@ def clip_off(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield
     descriptors.configure(models=MODELS)
     versions._cached = (0.0, None)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'imagefinger%_clip_%'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP INDEX {name}")
+    tiny_clip.drop_indexes()
 
 
 def stored_versions(image: Image) -> set[str]:

@@ -39,12 +39,7 @@ def models(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     yield tiny_clip.make(tmp_path / "old", seed=1), tiny_clip.make(tmp_path / "new", seed=2)
     descriptors.configure(models=MODELS)
     versions._cached = (0.0, None)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'imagefinger%_clip_%'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP INDEX {name}")
+    tiny_clip.drop_indexes()
 
 
 def use(model: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from gallery.imaging.descriptors.base import PIXELS_VERSION
-from gallery.items import vector_indexes
+from gallery.items import index_building, vector_indexes
 from gallery.search.nearest import nearest_images, stored_columns
 from gallery.shared.locking import Lock
 from imgsmlr_site import health
@@ -128,6 +128,21 @@ def test_checks_before_a_migration_do_not_need_what_it_makes(
     monkeypatch.setattr(health, "_migrated", False)
     execute(before)
     assert run_checks(databases=["default"]) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_was_missing_is_not_built_twice() -> None:
+    execute(f"DROP INDEX {HAAR}")
+
+    def nothing(done: int, total: int) -> None:
+        pass
+
+    built = index_building.build_missing(lambda index: nothing)
+    assert built == [HAAR]
+    before = files()
+    vector_indexes.maintain(lambda index: nothing, fresh=built)
+    after = files()
+    assert {name for name in before if before[name] == after[name]} == {HAAR}
 
 
 @pytest.mark.django_db(transaction=True)
