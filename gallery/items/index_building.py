@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import OperationalError, connection
+from django.utils.translation import gettext
 from pgvector.django import HnswIndex as DeclaredIndex
 from psycopg2.errors import QueryCanceled
 from psycopg2.extensions import set_wait_callback
@@ -67,11 +68,11 @@ def missing() -> list[WantedIndex]:
 def problems() -> list[str]:
     """Return a sentence about what is missing, and one for each limit that was outgrown."""
     names = ", ".join(index.name for index in missing())
-    sentence = (
-        f"Indexes of vectors are missing ({names}): searches compare every image. Wait for the "
+    sentence = gettext(
+        "Indexes of vectors are missing (%(names)s): searches compare every image. Wait for the "
         "bulk_load that runs, run one that was interrupted again, or manage.py maintain_indexes."
     )
-    return [*([sentence] if names else []), *vector_indexes.outgrown()]
+    return [*([sentence % {"names": names}] if names else []), *vector_indexes.outgrown()]
 
 
 def drop() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection
+from django.utils.translation import gettext
 
 from gallery.shared import readable
 from gallery.shared.errors import Conflict
@@ -105,10 +106,12 @@ def outgrown() -> list[str]:
     found, indexes = [], [index for index in hnsw_indexes() if index.valid]
     size, buffers = sum(index.size for index in indexes), server_bytes("shared_buffers")
     if size > buffers:
-        found.append(
-            f"The indexes of vectors take {readable.size(size)}, and shared_buffers of PostgreSQL "
-            f"is {readable.size(buffers)}: searches become slow. {_remedy('shared_buffers', size)}"
+        sentence = gettext(
+            "The indexes of vectors take %(size)s, and shared_buffers of PostgreSQL is "
+            "%(buffers)s: searches become slow."
         )
+        sizes = {"size": readable.size(size), "buffers": readable.size(buffers)}
+        found.append(f"{sentence % sizes} {_remedy('shared_buffers', size)}")
     allowed = server_bytes("maintenance_work_mem")
     largest = max(indexes, key=lambda index: index.build_bytes, default=None)
     if largest and largest.build_bytes > allowed:
@@ -117,18 +120,23 @@ def outgrown() -> list[str]:
 
 
 def _too_little_to_build(what: str, needed: int, allowed: int) -> str:
-    return (
-        f"Building {what} needs {readable.size(needed)} of memory, and maintenance_work_mem of "
-        f"PostgreSQL is {readable.size(allowed)}: it takes many times as long. "
-        f"{_remedy('maintenance_work_mem', needed)}"
+    sentence = gettext(
+        "Building %(what)s needs %(needed)s of memory, and maintenance_work_mem of "
+        "PostgreSQL is %(allowed)s: it takes many times as long."
     )
+    values = {
+        "what": what,
+        "needed": readable.size(needed),
+        "allowed": readable.size(allowed),
+    }
+    return f"{sentence % values} {_remedy('maintenance_work_mem', needed)}"
 
 
 def _remedy(name: str, needed: int) -> str:
-    return (
-        f"Set {name} to {-(-needed * 5 // 4 // 2**20)}MB if the machine has four times that; the "
-        "embedded PostgreSQL takes a quarter of the memory by itself. Else give it more memory."
-    )
+    return gettext(
+        "Set %(name)s to %(megabytes)dMB if the machine has four times that; the embedded "
+        "PostgreSQL takes a quarter of the memory by itself. Else give it more memory."
+    ) % {"name": name, "megabytes": -(-needed * 5 // 4 // 2**20)}
 
 
 def maintain(tell: Callable[[HnswIndex], Tell], *, fresh: Collection[str] = ()) -> None:
