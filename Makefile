@@ -5,14 +5,18 @@ RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
 LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run test check fuzz chaos docs texts shots demo bench load lock audit sbom clean
+.PHONY: run test test-slow check fuzz chaos docs texts shots demo bench load lock audit sbom clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
 
-test: $(DEV)           ## the whole suite, on a real PostgreSQL and a real browser
+test: $(DEV)           ## four tests of five in a third of the time, on a real PostgreSQL and a real browser
 	@sh tests/install_system.sh
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(DEV)      ## the others: those that take seconds
+	@sh tests/install_system.sh
+	$(PYTHON) -m pytest -m slow $(ARGS)
 
 check: $(DEV)          ## lint, format, types, layers, settings, migrations, generated docs
 	@sh tests/install_system.sh

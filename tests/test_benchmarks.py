@@ -35,6 +35,7 @@ def test_pictures_are_many_small_and_the_same() -> None:
     assert max(sides) <= pictures.LARGEST
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_speed(live_server: Any, open_api: None, tmp_path: Path) -> None:
     files = pictures.jpegs(6)
@@ -61,6 +62,7 @@ def test_speed(live_server: Any, open_api: None, tmp_path: Path) -> None:
             client.run(wrong, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_scale() -> None:
     loading.register()
@@ -128,6 +130,7 @@ def test_gates(live_server: Any, open_api: None, settings: Any) -> None:
     assert all(row.seconds[0] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_memory_and_processor_time_of_a_family() -> None:
     import os
 

@@ -16,6 +16,7 @@ from moderation.lists.models import BannedFingerprint, BannedHash
 from moderation.pipeline import rescan
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_filter(live_server: Any, open_api: None) -> None:
     files = pictures.jpegs(4)

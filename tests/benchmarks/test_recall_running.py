@@ -108,6 +108,7 @@ def test_the_committed_list_is_judged_and_keeps_what_it_names() -> None:
     assert set(judged.values()) == {"same", "template"}
 
 
+@pytest.mark.slow
 def test_peers_find_the_same_picture_and_answers_are_kept() -> None:
     pictures = sources(*map(picture, range(6)))
     hashes = corpus.directory() / "hashes.npz"
@@ -141,6 +142,7 @@ def test_other_code_and_other_galleries_have_other_answers() -> None:
     assert database.gallery_digest([one]) != database.gallery_digest([one, two])
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_product_is_filled_and_asked(settings: Any) -> None:
     pictures = sources(*map(picture, range(4)))

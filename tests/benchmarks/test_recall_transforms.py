@@ -176,6 +176,7 @@ def test_a_phone_shows_the_picture_at_full_width() -> None:
     assert len(grounds) == 2
 
 
+@pytest.mark.slow
 def test_a_desktop_shows_the_picture_in_a_window_on_a_wallpaper() -> None:
     page = made("desktop screenshot")
     assert page.shape == (800, 1280, 3)

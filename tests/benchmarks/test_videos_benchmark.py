@@ -230,6 +230,7 @@ def _moving(seed: int, seconds: float) -> list[Pixels]:
     return list(cutting.pan(picture(seed, 400, 600), (320, 180), *boxes, round(seconds * RATE)))
 
 
+@pytest.mark.slow
 def test_films_are_made_of_one_part_and_of_no_outsiders(small: Corpus) -> None:
     assert [len(small.of("test")), len(small.of("calibration"))] == [3, 2]
     for film in small.films.values():
@@ -301,6 +302,7 @@ def test_what_is_asked_for_shows_something(small: Corpus) -> None:
         assert tracks.tells(tracks.track(one.key).at(one.start))
 
 
+@pytest.mark.slow
 def test_every_row_sends_a_file_of_its_kind(small: Corpus) -> None:
     for question in queries.run_questions(small, Counts(1, 1, 1, 2, 2)):
         data = queries.data(question, small)
@@ -519,6 +521,7 @@ def test_synthetic_frames_lie_where_frames_lie_and_resemble_none() -> None:
     assert float((made @ real.T).max()) < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_product_stores_the_films_and_answers(
     small: Corpus, monkeypatch: pytest.MonkeyPatch

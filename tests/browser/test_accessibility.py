@@ -50,6 +50,7 @@ def check(page: Page, paths: dict[str, str]) -> None:
     assert {name: some for name, some in found.items() if some} == {}
 
 
+@pytest.mark.slow
 def test_console(open_page: OpenPage, root: User) -> None:
     item = banned_item()
     other = make.make_item(make.make_list("Hashes alone", hash_only=True), source_id="1")
@@ -102,12 +103,14 @@ def test_console(open_page: OpenPage, root: User) -> None:
     assert ReviewCase.objects.filter(state="open").count() == 5
 
 
+@pytest.mark.slow
 def test_lists_imports_webhooks_and_exchanges(open_page: OpenPage, root: User) -> None:
     paths = test_lists_pages.make_pages() | test_import_pages.make_pages()
     paths |= exchanges.make_pages()
     check(enter(open_page, root), paths)
 
 
+@pytest.mark.slow
 def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
     one, other = (pictures.add_ready_image(pictures.photo(number)) for number in range(2))
     DuplicateRun.objects.create(min_confidence=0.5, rules="any")

@@ -27,6 +27,7 @@ def log_in(open_page: OpenPage, path: str = "/admin/") -> Page:
     return open_page(path=path, user=User.objects.get(username="root"))
 
 
+@pytest.mark.slow
 def test_the_login_form(open_page: OpenPage, root: User) -> None:
     page = open_page(path="/admin/login/")
     page.get_by_label("Username").fill("root")
@@ -35,6 +36,7 @@ def test_the_login_form(open_page: OpenPage, root: User) -> None:
     expect(page.get_by_role("heading", name="Match types")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> None:
     page = log_in(open_page, "/api/docs/")
     # Its form begins with the example, and sends what was filled in alone.
@@ -54,6 +56,7 @@ def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> N
     expect(page.get_by_text("GET /api/v1/images/").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_deleting_takes_a_confirmation(open_page: OpenPage, root: User) -> None:
     images = [make.add_ready_image(data=make.png(make.photo(n))) for n in range(3)]
     page = log_in(open_page, "/admin/gallery/image/")

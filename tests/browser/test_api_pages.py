@@ -37,6 +37,7 @@ def send(page: Page) -> None:
     page.get_by_role("button", name="Send", exact=True).click()
 
 
+@pytest.mark.slow
 def test_adding_a_picture_and_searching_by_it(open_page: OpenPage, lead: User) -> None:
     page = open_page(path=API, user=lead)
     parts = page.get_by_role("navigation", name="What there is")
@@ -90,6 +91,7 @@ def test_deciding_a_case(open_page: OpenPage, lead: User) -> None:
     assert decision.batch.note == "as agreed"
 
 
+@pytest.mark.slow
 def test_a_list_from_adding_to_deleting(open_page: OpenPage, transactional_db: None) -> None:
     page = open_page(path=LISTS, user=make_person(Role.ADMIN))
     page.get_by_label("Name (required)").fill("new")
@@ -141,6 +143,7 @@ def test_json_and_ids(open_page: OpenPage, lead: User) -> None:
     assert set(BannedItem.objects.values_list("state", flat=True)) == {"retired"}
 
 
+@pytest.mark.slow
 def test_pages_are_accessible_and_fit(open_page: OpenPage, lead: User) -> None:
     row = make_list()
     case = make_case(make_item(row))

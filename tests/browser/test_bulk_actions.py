@@ -42,6 +42,7 @@ def ask(page: Page, action: str) -> None:
     page.get_by_role("button", name="Run").click()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["Cancel", "back"])
 def test_who_changes_their_mind_finds_the_list_as_it_was(
     open_page: OpenPage, root: User, images: list[Image], way: str
@@ -60,6 +61,7 @@ def test_who_changes_their_mind_finds_the_list_as_it_was(
     assert chosen(page) == [str(images[1].pk)]
 
 
+@pytest.mark.slow
 def test_all_rows_stay_chosen(open_page: OpenPage, root: User, images: list[Image]) -> None:
     page = log_in(open_page, f"{LIST}?q=album")
     page.locator("#action-toggle").check()
@@ -71,6 +73,7 @@ def test_all_rows_stay_chosen(open_page: OpenPage, root: User, images: list[Imag
     expect(page.get_by_text("4 images (4 ready) would")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_emptied_last_page_leads_to_the_one_before(
     open_page: OpenPage, root: User, images: list[Image]
 ) -> None:

@@ -84,6 +84,7 @@ def shown_clearly(image: Locator) -> None:
     assert sharpness(image) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [IMAGES, f"{IMAGES}PK/change/"])
 def test_a_button_shows_one_picture_clearly_until_the_page_is_left(
     open_page: OpenPage, image: Image, path: str
@@ -116,6 +117,7 @@ def test_a_button_shows_one_picture_clearly_until_the_page_is_left(
     assert serious(page) == []
 
 
+@pytest.mark.slow
 def test_by_touch(open_page: OpenPage, image: Image) -> None:
     path = f"{IMAGES}{image.pk}/change/"
     page = enter(open_page, reviewer(), path, size=PHONE, has_touch=True, is_mobile=True)
@@ -150,6 +152,7 @@ def test_a_role_that_is_taken_away_leaves_the_picture_blurred(
     assert looks() == 0
 
 
+@pytest.mark.slow
 def test_the_pages_of_duplicates(open_page: OpenPage, transactional_db: None) -> None:
     one, other = (
         pictures.add_ready_image(pictures.wheel_photo("coffee.png", size)) for size in (512, 400)
@@ -177,6 +180,7 @@ def test_the_page_of_an_item(open_page: OpenPage, transactional_db: None) -> Non
     assert looks() == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_a_video_counts_one_look_however_it_is_played(
     open_page: OpenPage, transactional_db: None
 ) -> None:
@@ -209,6 +213,7 @@ def test_the_page_of_a_video_counts_one_look_however_it_is_played(
     assert serious(page) == []
 
 
+@pytest.mark.slow
 def test_the_search_page(open_page: OpenPage, transactional_db: None) -> None:
     plain = pictures.add_ready_image(pictures.wheel_photo("rocket.jpg"))
     doubted = pictures.add_ready_image(pictures.wheel_photo("coffee.png"), url="https://a.test/b")
@@ -243,6 +248,7 @@ def search_beside(doubted: Image) -> str:
     return f"/imgsmlr/?id={query.pk}&match_type=imgsmlr&threshold=4"
 
 
+@pytest.mark.slow
 def test_a_result_of_a_search_by_keyboard(open_page: OpenPage, image: Image) -> None:
     Image.objects.update(status="ready")
     address = search_beside(image)
@@ -275,6 +281,7 @@ def test_a_result_of_a_search_by_keyboard(open_page: OpenPage, image: Image) -> 
     assert (event.actor, event.subject, event.subject_id) == ("user:ann", "gallery.image", image.pk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["newest", "search"])
 def test_whoever_may_not_look_sees_no_button_on_the_search_page(
     open_page: OpenPage, image: Image, address: str
@@ -287,6 +294,7 @@ def test_whoever_may_not_look_sees_no_button_on_the_search_page(
     assert page.locator(".show-clearly").count() == 0
 
 
+@pytest.mark.slow
 def test_videos_on_the_search_page(open_page: OpenPage, transactional_db: None) -> None:
     video: Video = library.add_ready(encode(timed(still("astronaut", 3)), "webm"))
     make.make_case(make.make_item(make.make_list()), video=video)
@@ -320,6 +328,7 @@ def test_videos_on_the_search_page(open_page: OpenPage, transactional_db: None) 
         assert faults(page, "a doubted video", [look]) == set()
 
 
+@pytest.mark.slow
 def test_the_page_that_asks_about_many_cases(open_page: OpenPage, transactional_db: None) -> None:
     item = console.banned_item()
     for seed in (1, 2):
@@ -343,6 +352,7 @@ def test_the_page_that_asks_about_many_cases(open_page: OpenPage, transactional_
         expect(picture).not_to_have_attribute("src", re.compile("/clear/"))
 
 
+@pytest.mark.slow
 def test_the_console_is_blurred_again_when_it_is_left(
     open_page: OpenPage, transactional_db: None
 ) -> None:

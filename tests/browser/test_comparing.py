@@ -74,6 +74,7 @@ def view(page: Page, name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_upload_lies_on_the_item(open_page: OpenPage, transactional_db: None) -> None:
     """A copy that was mirrored, turned, cropped, and has a sticker, as the service matches it."""
     ann = make.make_person(Role.MODERATOR, "ann")
@@ -145,6 +146,7 @@ def test_the_upload_lies_on_the_item(open_page: OpenPage, transactional_db: None
     expect(page.locator('[data-pane="subject"]')).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_frames_of_two_videos_lie_on_each_other(
     open_page: OpenPage, transactional_db: None
 ) -> None:
@@ -178,6 +180,7 @@ def test_the_frames_of_two_videos_lie_on_each_other(
     expect(page.locator("[data-pane] .placed")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_aligned_stays_as_it_is(open_page: OpenPage, transactional_db: None) -> None:
     ann = make.make_person(Role.MODERATOR, "ann")
     item = banned_item()
@@ -204,6 +207,7 @@ def test_what_cannot_be_aligned_stays_as_it_is(open_page: OpenPage, transactiona
     on_case(page, tall.pk)
 
 
+@pytest.mark.slow
 def test_the_queue_is_where_it_was_left(open_page: OpenPage, transactional_db: None) -> None:
     ann = make.make_person(Role.MODERATOR, "ann")
     item = make.make_item(make.make_list())

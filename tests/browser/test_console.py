@@ -48,6 +48,7 @@ def open_cases() -> list[int]:
     return list(ReviewCase.objects.open().order_by("-rank", "pk").values_list("pk", flat=True))
 
 
+@pytest.mark.slow
 def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     order = [case(item, seed, size=(80, 60)).pk for seed in range(25)]
@@ -87,6 +88,7 @@ def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
     assert looked == {order[1]}, "only there x was pressed"
 
 
+@pytest.mark.slow
 def test_undo_brings_the_case_back(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     first, second = case(item, 1), case(item, 2)
@@ -102,6 +104,7 @@ def test_undo_brings_the_case_back(open_page: OpenPage, ann: User) -> None:
     assert page.url.endswith(f"/cases/{first.pk}/")
 
 
+@pytest.mark.slow
 def test_two_moderators_at_one_case(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     one, other = case(item, 1), case(item, 2)
@@ -132,6 +135,7 @@ def test_two_moderators_at_one_case(open_page: OpenPage, ann: User) -> None:
     assert Decision.objects.get().by == bob
 
 
+@pytest.mark.slow
 def test_300_at_once_and_undone(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     for n in range(300):
@@ -163,6 +167,7 @@ def test_300_at_once_and_undone(open_page: OpenPage, ann: User) -> None:
     assert AuditEvent.objects.get(verb="case.undone").count == 300
 
 
+@pytest.mark.slow
 def test_the_grid_by_keyboard(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     order = [case(item, n, size=(80, 60)).pk for n in range(8)]
@@ -243,6 +248,7 @@ def media(page: Page) -> list[str]:
     return steps
 
 
+@pytest.mark.slow
 def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     cases = [case(item, seed) for seed in range(3)]
@@ -289,6 +295,7 @@ def test_the_queue_shows_pictures_that_are_no_looks(open_page: OpenPage, ann: Us
     assert not Exposure.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(
     open_page: OpenPage, ann: User
 ) -> None:
@@ -322,6 +329,7 @@ def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(
         expect(picture).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shown_falls_back_to_blur(open_page: OpenPage, ann: User) -> None:
     one = case(banned_item(), 1)
     page = enter_console(open_page, ann)
@@ -348,6 +356,7 @@ def detail(jpeg: bytes) -> float:
     return float(np.abs(np.diff(grey, axis=1)).mean())
 
 
+@pytest.mark.slow
 def test_zoom_moves_both_pictures(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     one = case(item, 1)

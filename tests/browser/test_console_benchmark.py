@@ -17,6 +17,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_console(chromium: Browser, live_server: LiveServer) -> None:
     item = console.fill(40, images=10)
     assert ReviewCase.objects.count() == CaseMatch.objects.count() == 40

@@ -24,6 +24,7 @@ def tap(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).tap()
 
 
+@pytest.mark.slow
 def test_cases_are_cleared_by_keyboard_and_by_touch(open_page: OpenPage) -> None:
     item = banned_item("恐怖主义")
     first, second, third, fourth = (case(item, seed, size=(80, 60)).pk for seed in range(4))

@@ -35,6 +35,7 @@ def open_duplicates(open_page: OpenPage, size: tuple[int, int], theme: str) -> P
     return page
 
 
+@pytest.mark.slow
 def test_pages_fit_and_can_be_read(open_page: OpenPage, images: list[Image]) -> None:
     page = open_duplicates(open_page, PHONE, "dark")
     expect(page.get_by_text("2 clusters")).to_be_visible()
@@ -46,6 +47,7 @@ def test_pages_fit_and_can_be_read(open_page: OpenPage, images: list[Image]) -> 
     assert faults(page, "merge clusters") == set()
 
 
+@pytest.mark.slow
 def test_merging_what_is_ticked_into_the_one_that_is_kept(
     open_page: OpenPage, images: list[Image]
 ) -> None:
@@ -69,6 +71,7 @@ def test_merging_what_is_ticked_into_the_one_that_is_kept(
     assert [entry["id"] for entry in images[1].meta["merged"]] == [images[0].pk]
 
 
+@pytest.mark.slow
 def test_not_duplicates_is_shown_no_more(open_page: OpenPage, images: list[Image]) -> None:
     page = open_duplicates(open_page, PHONE, "light")
     page.get_by_label("2 images, confidence").check()

@@ -18,6 +18,7 @@ from tests.moderation.factories import make_case, make_item, make_list
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+@pytest.mark.slow
 def test_a_release_is_confirmed_undone_and_leaves_evidence(
     open_page: OpenPage, transactional_db: None
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_release_is_confirmed_undone_and_leaves_evidence(
     fits(page, "image")
 
 
+@pytest.mark.slow
 def test_a_legal_hold_is_set_and_lifted(open_page: OpenPage, transactional_db: None) -> None:
     User.objects.create_superuser("root", password="a-word-of-the-tests")
     image = pictures.add_ready_image(pictures.photo(1))

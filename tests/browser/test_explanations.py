@@ -100,6 +100,7 @@ def bounds(corners: list[tuple[float, float]]) -> tuple[float, float, float, flo
 # --- how sure, and what was edited ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_crop_is_found_by_every_method_and_says_so(
     search_with: SearchWith, images: list[Image]
 ) -> None:
@@ -137,6 +138,7 @@ EDITS: list[tuple[str, Callable[[Pillow.Image], Pillow.Image]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_each_edit_is_named(search_with: SearchWith, images: list[Image], tmp_path: Path) -> None:
     page = search_with(factories.photo(5))
     for number, (words, edit) in enumerate(EDITS):
@@ -147,6 +149,7 @@ def test_each_edit_is_named(search_with: SearchWith, images: list[Image], tmp_pa
         expect(card_of(page, images[0]).locator(".edits li")).to_have_text([words])
 
 
+@pytest.mark.slow
 def test_pictures_in_a_collage_are_a_part_of_the_query(
     search_with: SearchWith, images: list[Image]
 ) -> None:
@@ -155,6 +158,7 @@ def test_pictures_in_a_collage_are_a_part_of_the_query(
     assert sure.count() >= 2
 
 
+@pytest.mark.slow
 def test_what_is_not_alike_says_so(search_with: SearchWith, images: list[Image]) -> None:
     page = search_with(factories.photo(5, (400, 300)))
     expect(title(page)).to_have_text(re.compile(r"^No copy, at least [\d.]+ % sure$"))
@@ -181,6 +185,7 @@ def test_percentages_do_not_promise_more_than_is_known(
     assert said == ["99.9", "99.9", "99.9", "99.6", "99", "99", "50", "0"]
 
 
+@pytest.mark.slow
 def test_the_slider_speaks_of_certainty(search_with: SearchWith, images: list[Image]) -> None:
     page = search_with(part(cat(), 0.1, 0.1, 0.9, 0.9))
     slider = page.get_by_role("slider", name="At least this sure")
@@ -250,6 +255,7 @@ def test_the_drawing_lies_on_the_picture(search_with: SearchWith, images: list[I
         )
 
 
+@pytest.mark.slow
 def test_show_where_stays_until_it_is_pressed_again(
     search_with: SearchWith, images: list[Image]
 ) -> None:
@@ -302,6 +308,7 @@ def test_focus_shows_where_too(search_with: SearchWith, images: list[Image]) -> 
 # --- side by side ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_side_by_side_by_keyboard(search_with: SearchWith, images: list[Image]) -> None:
     asked: list[str] = []
 
@@ -338,6 +345,7 @@ def test_side_by_side_with_an_upload(search_with: SearchWith, images: list[Image
     expect(page.locator("#comparison")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_match_that_has_gone_cannot_be_drawn(
     search_with: SearchWith, images: list[Image]
 ) -> None:
@@ -348,6 +356,7 @@ def test_a_match_that_has_gone_cannot_be_drawn(
     expect(page.locator("#comparison img")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_drawing_that_the_service_refuses(search_with: SearchWith, images: list[Image]) -> None:
     page = search_with(part(cat(), 0.1, 0.1, 0.9, 0.9))
     page.context.set_offline(True)
@@ -360,6 +369,7 @@ def test_a_drawing_that_the_service_refuses(search_with: SearchWith, images: lis
 # --- everyone can use it --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_explanations_have_no_serious_accessibility_problem(
     search_with: SearchWith, images: list[Image]
 ) -> None:

@@ -74,6 +74,7 @@ def _file(name: str) -> Any:
     return ContentFile((DATA / name).read_bytes(), name=name)
 
 
+@pytest.mark.slow
 def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
     on = make_list("partner")
     page = log_in(open_page, IMPORTS)

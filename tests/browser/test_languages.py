@@ -31,6 +31,7 @@ def cat(open_api: None, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_searching_in_chinese_from_the_choice_to_the_results(
     open_page: OpenPage, cat: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_what_is_refused_is_said_in_chinese(open_page: OpenPage, cat: Path, tmp_
 RIGHT_TO_LEFT = "document.documentElement.dir = 'rtl'"
 
 
+@pytest.mark.slow
 def test_nothing_sticks_out_of_pages_from_right_to_left(
     open_page: OpenPage, cat: Path, admin_user: Any
 ) -> None:

@@ -75,6 +75,7 @@ def make_pages() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
     row = list_writes.create_list(by=ADMIN, name="terror")
     page = log_in(open_page, f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
@@ -101,6 +102,7 @@ def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
     assert AuditEvent.objects.latest("id").reason == "memes"
 
 
+@pytest.mark.slow
 def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
     row = list_writes.create_list(by=ADMIN, name="terror")
     for number in range(3):

@@ -62,6 +62,7 @@ def played(page: Page, after: float) -> JSHandle:
     return page.locator("[data-pane] video").evaluate_handle("(video) => video")
 
 
+@pytest.mark.slow
 def test_a_video_is_played_when_asked_for_and_stops_with_its_case(
     open_page: OpenPage, ann: User
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_video_is_played_when_asked_for_and_stops_with_its_case(
     expect(button).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_blur_takes_the_video_away(open_page: OpenPage, ann: User) -> None:
     case = case_of(banned_item(), 0)
     page = enter_console(open_page, ann, f"cases/{case.pk}/", size=PHONE)
@@ -124,6 +126,7 @@ def test_blur_takes_the_video_away(open_page: OpenPage, ann: User) -> None:
     expect(page.locator("video")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_small_copy_is_played_where_the_file_cannot_be(open_page: OpenPage, ann: User) -> None:
     case = case_of(banned_item(), 0, "avi")
     page = enter_console(open_page, ann, f"cases/{case.pk}/")
@@ -135,6 +138,7 @@ def test_the_small_copy_is_played_where_the_file_cannot_be(open_page: OpenPage, 
     assert Exposure.objects.get(user=ann).count == 3
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_gives_a_sentence(open_page: OpenPage, ann: User) -> None:
     case = case_of(banned_item(), 0)
     page = enter_console(open_page, ann, f"cases/{case.pk}/")

@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_a_person_reports_a_picture_and_an_uploader_appeals(
     open_page: OpenPage, settings: Any, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def search_with(page: Page, image: Image) -> None:
 # --- searching ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_upload_finds_its_picture(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_an_upload_finds_its_picture(
     expect(page.locator("#announcer")).to_have_text(ONE_COPY)
 
 
+@pytest.mark.slow
 def test_a_picture_chosen_before_the_page_knows_the_service(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_dropped_and_a_pasted_picture_are_searched(
         expect(cards(page).first.locator(".confidence")).to_have_text("99.9 %")
 
 
+@pytest.mark.slow
 def test_a_link_is_searched_by_the_server(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -192,6 +195,7 @@ def test_a_file_that_no_browser_shows_is_sent_back_as_a_picture(
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
+@pytest.mark.slow
 def test_a_link_typed_before_the_page_knows_the_service_is_kept(
     open_page: OpenPage, images: list[Image]
 ) -> None:
@@ -208,6 +212,7 @@ def test_a_link_typed_before_the_page_knows_the_service_is_kept(
     expect(field).to_have_value("https://pictures.test/cat.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["shared", "entered"])
 def test_no_picture_of_another_host_is_loaded(
     open_page: OpenPage, images: list[Image], cat_copy: Path, way: str
@@ -245,6 +250,7 @@ def test_a_picture_known_by_its_link_is_shown_from_here(
         assert len(site.requests) == asked
 
 
+@pytest.mark.slow
 def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
     expect(cards(page)).to_have_count(len(images))
@@ -335,6 +341,7 @@ def test_an_unavailable_match_type_says_why(open_page: OpenPage, images: list[Im
 # --- the address is the state ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_address_survives_a_reload(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page(f"?id={images[0].pk}&match_type=pdq&threshold=104&limit=3&data_id_prefix=c")
     for _ in range(2):
@@ -346,6 +353,7 @@ def test_the_address_survives_a_reload(open_page: OpenPage, images: list[Image])
         page.reload()
 
 
+@pytest.mark.slow
 def test_back_and_forward(open_page: OpenPage, images: list[Image], cat_copy: Path) -> None:
     page = open_page()
     page.set_input_files("#file", cat_copy)
@@ -363,6 +371,7 @@ def test_back_and_forward(open_page: OpenPage, images: list[Image], cat_copy: Pa
     expect(title(page)).to_have_text("Newest pictures")
 
 
+@pytest.mark.slow
 def test_after_a_reload_an_upload_is_asked_for_again(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -375,6 +384,7 @@ def test_after_a_reload_an_upload_is_asked_for_again(
     expect(page.locator(".notice")).to_contain_text("not stored")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", ["?threshold=abc&limit=-5", "?id=x&match_type=nothing", "?limit=1e9&threshold=1e99"]
 )
@@ -445,6 +455,7 @@ def test_without_access_one_is_asked_to_sign_in(open_page: OpenPage, db: None) -
     expect(link).to_have_attribute("href", "/admin/login/?next=%2Fimgsmlr%2F%3Fid%3D5")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
     expect(title(page)).to_have_text("Newest pictures")
@@ -457,6 +468,7 @@ def test_a_server_that_is_gone(open_page: OpenPage, images: list[Image]) -> None
     expect(title(page)).to_have_text(ONE_COPY)
 
 
+@pytest.mark.slow
 def test_a_flat_picture(open_page: OpenPage, images: list[Image], tmp_path: Path) -> None:
     path = tmp_path / "flat.png"
     path.write_bytes(factories.png(factories.flat()))
@@ -468,6 +480,7 @@ def test_a_flat_picture(open_page: OpenPage, images: list[Image], tmp_path: Path
 # --- adding ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_first_pictures_are_added_by_hand(
     open_page: OpenPage, open_api: None, db: None, tmp_path: Path
 ) -> None:
@@ -491,6 +504,7 @@ def test_the_first_pictures_are_added_by_hand(
     expect(cards(page)).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_the_query_is_added_with_data_id_and_remark(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -541,6 +555,7 @@ def test_a_signed_in_user_writes_with_the_csrf_token(
 # --- everyone can use it --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page("?match_type=imgsmlr")
     expect(title(page)).to_have_text("Newest pictures")
@@ -571,6 +586,7 @@ def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
     expect(title(page)).to_have_text("1 picture within 31")
 
 
+@pytest.mark.slow
 def test_no_serious_accessibility_problem(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page(f"?id={images[0].pk}&match_type=imgsmlr&threshold=4", PHONE, "dark")
     expect(title(page)).to_have_text(re.compile("pictures within 4.00"))
@@ -586,6 +602,7 @@ def test_no_serious_accessibility_problem(open_page: OpenPage, images: list[Imag
     assert faults(page, "a refusal") == set()
 
 
+@pytest.mark.slow
 def test_a_picture_that_was_moved_in_without_its_file(open_page: OpenPage, open_api: None) -> None:
     data = factories.jpeg(factories.photo(1))
     here = factories.add_ready_image(data=data)

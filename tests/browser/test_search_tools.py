@@ -35,6 +35,7 @@ __all__ = ["cat_copy", "images"]  # fixtures
 ALL = "&match_type=imgsmlr&threshold=4"
 
 
+@pytest.mark.slow
 def test_one_match_is_shown_large_with_its_difference(
     open_page: OpenPage, images: list[Image], tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_one_match_is_shown_large_with_its_difference(
     assert faults(page, "one match") == set()
 
 
+@pytest.mark.slow
 def test_results_are_sorted_and_exported(open_page: OpenPage, images: list[Image]) -> None:
     Image.objects.filter(pk=images[3].pk).update(remark="=1+1")
     Image.objects.filter(pk=images[0].pk).update(width=9000)
@@ -103,6 +105,7 @@ def test_results_are_sorted_and_exported(open_page: OpenPage, images: list[Image
     assert {row["remark"] for row in rows if row["id"] == str(images[3].pk)} <= {"'=1+1"}
 
 
+@pytest.mark.slow
 def test_more_results_are_loaded(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page(f"?id={images[0].pk}{ALL}&limit=2")
     expect(title(page)).to_have_text("2 pictures within 4.00")
@@ -115,6 +118,7 @@ def test_more_results_are_loaded(open_page: OpenPage, images: list[Image]) -> No
     assert cards(page).nth(2).evaluate("card => card.contains(document.activeElement)")
 
 
+@pytest.mark.slow
 def test_pages_and_the_lightbox(open_page: OpenPage, images: list[Image]) -> None:
     for seed in range(24):
         factories.add_ready_image(factories.photo(seed))
@@ -146,6 +150,7 @@ def test_pages_and_the_lightbox(open_page: OpenPage, images: list[Image]) -> Non
     expect(page.locator("#preview-name")).to_have_text(f"Picture #{newest[0]}")
 
 
+@pytest.mark.slow
 def test_a_part_is_chosen_by_keyboard_and_by_dragging(
     open_page: OpenPage, images: list[Image], tmp_path: Path
 ) -> None:
@@ -179,6 +184,7 @@ def test_a_part_is_chosen_by_keyboard_and_by_dragging(
     assert card_ids(page) == [images[1].pk]
 
 
+@pytest.mark.slow
 def test_a_part_is_chosen_by_touch(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -211,6 +217,7 @@ def test_a_part_is_chosen_by_touch(
     expect(cards(page).first).to_have_attribute("data-id", str(images[0].pk))
 
 
+@pytest.mark.slow
 def test_an_upload_is_shared_by_a_link_until_it_ends(
     open_page: OpenPage, images: list[Image], cat_copy: Path, settings: Any
 ) -> None:
@@ -240,6 +247,7 @@ def test_an_upload_is_shared_by_a_link_until_it_ends(
     expect(cards(page)).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_earlier_searches_stay_in_this_browser(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
@@ -263,6 +271,7 @@ def test_earlier_searches_stay_in_this_browser(
     assert page.evaluate("Object.keys(localStorage)") == []
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_becomes_a_table(
     open_page: OpenPage, images: list[Image], cat_copy: Path, tmp_path: Path, settings: Any
 ) -> None:
@@ -301,6 +310,7 @@ def test_a_folder_of_pictures_becomes_a_table(
     assert len(table) == 3
 
 
+@pytest.mark.slow
 def test_links_without_http_and_files_that_are_too_large(
     open_page: OpenPage, images: list[Image], cat_copy: Path, settings: Any
 ) -> None:

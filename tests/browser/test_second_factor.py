@@ -27,6 +27,7 @@ def log_out(page: Page) -> None:
     page.goto("/admin/")
 
 
+@pytest.mark.slow
 def test_from_the_required_set_up_to_recovery(open_page: OpenPage, settings: Any) -> None:
     settings.SECOND_FACTOR = "admin"
     User.objects.create_superuser("root", password=WORD)

@@ -56,6 +56,7 @@ def at(page: Page, value: str) -> None:
     expect(page.locator("[data-proposed]")).to_have_text(value)
 
 
+@pytest.mark.slow
 def test_moving_the_line_by_keys(open_page: OpenPage, lead: User, banned: BannedList) -> None:
     page = enter(open_page, lead, f"thresholds/{banned.pk}/pdq/")
     at(page, "31")
@@ -70,6 +71,7 @@ def test_moving_the_line_by_keys(open_page: OpenPage, lead: User, banned: Banned
     expect(page.locator("[data-dropped]")).to_have_text("220")
 
 
+@pytest.mark.slow
 def test_moving_the_line_by_mouse(open_page: OpenPage, lead: User, banned: BannedList) -> None:
     page = enter(open_page, lead, f"thresholds/{banned.pk}/pdq/")
     plot = page.locator(".marks").bounding_box()
@@ -96,6 +98,7 @@ def test_moving_the_line_by_mouse(open_page: OpenPage, lead: User, banned: Banne
     at(page, "21")
 
 
+@pytest.mark.slow
 def test_the_numbers_and_pictures_follow(
     open_page: OpenPage, lead: User, banned: BannedList
 ) -> None:
@@ -120,6 +123,7 @@ def test_the_numbers_and_pictures_follow(
     at(page, "34")
 
 
+@pytest.mark.slow
 def test_a_suggestion_is_proposed(open_page: OpenPage, lead: User, banned: BannedList) -> None:
     page = enter(open_page, lead, f"thresholds/{banned.pk}/pdq/")
     link = page.get_by_role("link", name=re.compile("for a precision of at least 90 %"))
@@ -131,6 +135,7 @@ def test_a_suggestion_is_proposed(open_page: OpenPage, lead: User, banned: Banne
     assert float(low) >= 90
 
 
+@pytest.mark.slow
 def test_a_raised_threshold_sends_the_next_upload_to_review(
     open_page: OpenPage, lead: User, transactional_db: None
 ) -> None:
@@ -159,6 +164,7 @@ def test_a_raised_threshold_sends_the_next_upload_to_review(
     assert (event.actor, event.reason) == ("user:lee", "the sample was all right")
 
 
+@pytest.mark.slow
 def test_pages_fit_and_can_be_read(open_page: OpenPage, lead: User, banned: BannedList) -> None:
     page = enter(open_page, lead, f"thresholds/{banned.pk}/pdq/?t=34", size=PHONE, theme="dark")
     at(page, "34")

@@ -46,6 +46,7 @@ def decide(page: Page, name: str) -> None:
     expect(page.locator(f'article[data-case="{before}"]')).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_twenty_cases_with_a_reason_an_undo_and_an_exception(phone: Page) -> None:
     page = phone
     first = ReviewCase.objects.order_by("pk").first()

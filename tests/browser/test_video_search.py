@@ -120,6 +120,7 @@ def now(page: Page) -> float:
 # --- finding ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_clip_finds_its_video_and_the_range(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_clip_finds_its_video_and_the_range(
     assert (row["mirrored"], row["remark"]) == ("true", "Cat <b>& cup")
 
 
+@pytest.mark.slow
 def test_a_clip_is_shared_by_a_link(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -187,6 +189,7 @@ def test_a_clip_is_shared_by_a_link(
     ]
 
 
+@pytest.mark.slow
 def test_the_matched_frames_can_be_looked_at(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -201,6 +204,7 @@ def test_the_matched_frames_can_be_looked_at(
         assert pair.locator("img").evaluate("image => image.decode().then(() => true)")
 
 
+@pytest.mark.slow
 def test_a_screenshot_finds_the_moment(
     open_page: OpenPage, videos: dict[str, Video], screenshot: Path
 ) -> None:
@@ -221,6 +225,7 @@ def test_a_screenshot_finds_the_moment(
     expect(in_videos(page)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_an_animation_is_searched_in_videos_and_may_be_in_pictures(
     open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
 ) -> None:
@@ -282,6 +287,7 @@ def test_nothing_found_and_what_is_unsure(
     expect(title(page)).to_have_text("Newest videos")
 
 
+@pytest.mark.slow
 def test_a_link_is_searched_by_the_server(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -302,6 +308,7 @@ def test_a_link_is_searched_by_the_server(
         expect(title(page)).to_have_text("2 videos show it")
 
 
+@pytest.mark.slow
 def test_a_stored_picture_is_looked_for_in_videos(
     open_page: OpenPage, videos: dict[str, Video], screenshot: Path
 ) -> None:
@@ -325,6 +332,7 @@ def test_words_are_for_pictures_alone(open_page: OpenPage, videos: dict[str, Vid
     expect(page.locator("#where-note")).to_have_text("Words are searched for in pictures.")
 
 
+@pytest.mark.slow
 def test_animations_are_told_from_pictures(open_page: OpenPage, open_api: None) -> None:
     page = open_page()
     frames = [np.ascontiguousarray(frame) for frame in clip_of("travel", 1, 2)[::8][:3]]
@@ -346,6 +354,7 @@ def test_animations_are_told_from_pictures(open_page: OpenPage, open_api: None) 
         assert moves(format, library.file_of(frames[0], format)) is False, format
 
 
+@pytest.mark.slow
 def test_a_clip_of_two_moments_at_another_speed(
     open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
 ) -> None:
@@ -382,6 +391,7 @@ def test_a_place_in_another_video_leads_to_its_card(
 # --- playing ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_plays_where_it_is_most_alike_and_loops(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -434,6 +444,7 @@ def test_it_plays_where_it_is_most_alike_and_loops(
     assert start - 0.2 <= now(page) < start + 5
 
 
+@pytest.mark.slow
 def test_a_file_that_was_not_kept(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -453,6 +464,7 @@ def test_a_file_that_was_not_kept(
     expect(frame).to_have_attribute("src", re.compile("/thumbnail/$"))
 
 
+@pytest.mark.slow
 def test_a_video_that_was_taken_away_meanwhile(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
@@ -465,6 +477,7 @@ def test_a_video_that_was_taken_away_meanwhile(
     expect(found).to_contain_text("It cannot be played. It may have been taken away since.")
 
 
+@pytest.mark.slow
 def test_what_the_browser_cannot_play_plays_as_a_small_copy(
     open_page: OpenPage, open_api: None, tmp_path: Path
 ) -> None:
@@ -484,6 +497,7 @@ def test_what_the_browser_cannot_play_plays_as_a_small_copy(
 # --- adding -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_video_is_added_and_its_indexing_followed(
     open_page: OpenPage, open_api: None, tmp_path: Path
 ) -> None:
@@ -554,6 +568,7 @@ def test_refusals(
     expect(title(page)).to_have_text("The file is too large")
 
 
+@pytest.mark.slow
 def test_it_says_how_much_is_sent(
     open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
 ) -> None:
@@ -574,6 +589,7 @@ def test_it_says_how_much_is_sent(
 # --- everyone can use it ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_by_keyboard_alone(open_page: OpenPage, videos: dict[str, Video], screenshot: Path) -> None:
     page = open_page()
     choose(page, screenshot)
@@ -591,6 +607,7 @@ def test_by_keyboard_alone(open_page: OpenPage, videos: dict[str, Video], screen
     assert now(page) == pytest.approx(2.2, abs=3)
 
 
+@pytest.mark.slow
 def test_no_serious_accessibility_problem(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:

@@ -28,6 +28,7 @@ def example(language: str) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_example_of_the_documentation(language: str, live_server: Any) -> None:

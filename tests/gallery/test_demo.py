@@ -34,6 +34,7 @@ def run(site: str, **options: Any) -> str:
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_filled_once_and_found(live_server: Any, open_api: None) -> None:
     """What is made again has the same bytes, else it would be added again."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
+
+pytestmark = pytest.mark.slow
 
 
 def resized(image: Pillow.Image) -> Pillow.Image:

@@ -16,6 +16,8 @@ from tests import factories as make
 from tests.httpserver import HttpServer, endless_body, hang, redirect, slow_body, slow_headers
 from tests.journeys.conftest import Service
 
+pytestmark = pytest.mark.slow
+
 IMAGES, SEARCH, COMPARE = "/api/v1/images/", "/api/v1/images/search/", "/api/v1/images/compare/"
 LEGACY_ADD, LEGACY_SEARCH = "/imgsmlr/mgr/add", "/imgsmlr/search"
 JSON = {"Content-Type": "application/json"}

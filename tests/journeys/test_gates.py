@@ -23,6 +23,8 @@ from tests.processes import wait_until
 from tests.videos.clips import encode, timed
 from tests.videos.library import clip_of, frame_at
 
+pytestmark = pytest.mark.slow
+
 SCANNER = Path(settings.BASE_DIR, "clients", "scan", "imgsmlr_scan.py")
 SET_UP = """
 from imgsmlr_site.models import ApiKey

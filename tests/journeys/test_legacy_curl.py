@@ -6,9 +6,13 @@ import json
 import subprocess
 from typing import Any
 
+import pytest
+
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
+
+pytestmark = pytest.mark.slow
 
 ADD = """
 curl http://127.0.0.1:8140/imgsmlr/mgr/add -d '{"url": "http://host:port/image-file.jpg"}'

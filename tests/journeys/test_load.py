@@ -7,6 +7,8 @@ import pytest
 from benchmarks import load
 from tests.journeys.conftest import Service
 
+pytestmark = pytest.mark.slow
+
 
 def test_some_seconds_of_load(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "LINKS", 30)

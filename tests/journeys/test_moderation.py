@@ -23,6 +23,8 @@ from tests.journeys.conftest import Service
 from tests.journeys.traces import Planted
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 LEAD = """
 from django.contrib.auth.models import Group, User
 user, _ = User.objects.get_or_create(username="journey-lead")

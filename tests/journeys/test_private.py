@@ -15,6 +15,8 @@ from tests import totp
 from tests.factories import jpeg, photo
 from tests.journeys.conftest import Service
 
+pytestmark = pytest.mark.slow
+
 NEW = "planted-word-of-the-admin"
 WRONG = "planted-wrong-word"
 FACTOR = "/admin/second-factor"

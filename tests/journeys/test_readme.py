@@ -8,9 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
 from tests.service import ROOT, environment
+
+pytestmark = pytest.mark.slow
 
 SAMPLES = ROOT / "docs" / "samples"
 

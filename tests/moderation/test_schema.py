@@ -61,6 +61,7 @@ def here(db: None) -> dict[str, int]:
     return {"id": row.pk, "item": item.pk}
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("label", OPERATIONS)

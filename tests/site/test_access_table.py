@@ -57,6 +57,7 @@ def cells(settings: Any) -> Cells:
     }
 
 
+@pytest.mark.slow
 def test_everybody_may_do_what_the_table_says_and_no_more(cells: Cells) -> None:
     assert len(cells) > 2500
     assert Counter(cells.values())[500] == 0

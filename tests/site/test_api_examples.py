@@ -155,6 +155,7 @@ def receipt(db: None) -> str:
     return receipts.issue(Notice.objects.create(reason="other", created_at=now, due_at=now))
 
 
+@pytest.mark.slow
 def test_examples_do_what_they_say(
     admin: Client, server: HttpServer, receipt: str, operations: dict[str, Any]
 ) -> None:

@@ -69,6 +69,7 @@ def elsewhere(act: Callable[[], object]) -> None:
     thread.join()
 
 
+@pytest.mark.slow
 def test_round_trip(
     second: Path, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def forms_of(client: Client, path: str) -> set[str]:
     return set(FORM.findall(answer.content.decode()))
 
 
+@pytest.mark.slow
 def test_a_page_shows_what_the_role_may_do(settings: Any) -> None:
     settings.OPEN_API = LOOPBACK
     everybody = [one for one in access_cells.callers() if not one.key]

@@ -104,6 +104,7 @@ def test_the_compiled_catalog_is_this_one(path: Path) -> None:
     assert compiled == written, "run: make texts"
 
 
+@pytest.mark.slow
 def test_the_catalogs_hold_the_texts_of_the_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def english(html: str) -> set[str]:
     return {word for word in words if word not in DATA}
 
 
+@pytest.mark.slow
 def test_no_english_is_left(superuser: User, client: Client) -> None:
     there = Moderation(superuser)
     client.force_login(superuser)

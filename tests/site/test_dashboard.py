@@ -137,6 +137,7 @@ def test_sidebar_marks_one_page(
     assert [item["title"] for item in items if item["active"]] == [active]
 
 
+@pytest.mark.slow
 def test_the_links_of_the_sidebar_lead_to_pages(
     superuser: User, login: Callable[..., Client]
 ) -> None:

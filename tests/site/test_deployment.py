@@ -127,6 +127,7 @@ def of_three_hosts(directory: Path, host: str, env: Mapping[str, str]) -> Any:
     return yaml.safe_load(result.stdout)["services"]
 
 
+@pytest.mark.slow
 def test_three_hosts_run_what_one_runs(tmp_path: Path) -> None:
     one = yaml.safe_load(compose_config(tmp_path, **SECRETS).stdout)["services"]
     three: dict[str, Any] = {}

@@ -150,6 +150,7 @@ def cluster_state(data_dir: Path) -> str:
     return line.split(":")[1].strip()
 
 
+@pytest.mark.slow
 def test_start_makes_a_database_with_pgvector_and_keeps_it(fresh: Path) -> None:
     with EmbeddedPostgres(fresh, QUIET) as server:
         version = ask(server.settings, "SELECT extversion FROM pg_extension WHERE extname='vector'")
@@ -165,6 +166,7 @@ def test_start_makes_a_database_with_pgvector_and_keeps_it(fresh: Path) -> None:
         assert ask(server.settings, "SELECT n FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_it_is_durable_and_deaf_to_the_network_unless_told(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir, QUIET) as server:
         shown = {
@@ -187,6 +189,7 @@ def test_it_is_durable_and_deaf_to_the_network_unless_told(data_dir: Path) -> No
         )
 
 
+@pytest.mark.slow
 def test_settings_are_known_without_touching_anything(fresh: Path) -> None:
     data_dir = fresh / "mes données & 100 %"
     settings = connection_settings(data_dir)
@@ -200,6 +203,7 @@ def test_settings_are_known_without_touching_anything(fresh: Path) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_environment_of_a_postgresql_client_does_not_lead_astray(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +225,7 @@ def test_second_starter_is_refused_and_the_first_goes_on(data_dir: Path) -> None
     assert cluster_state(data_dir) == "shut down"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crashed", [False, True])
 def test_killed_starter_takes_the_server_along(data_dir: Path, crashed: bool) -> None:
     """Also a server that has just lost a process, and would never end if it were asked nicely."""
@@ -267,6 +272,7 @@ def test_start_after_the_kill_of_the_server_with_a_session_still_computing(data_
     computing.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", ["main process", "all"])
 def test_an_earlier_server_that_does_not_stop_is_killed(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, frozen: str
@@ -287,6 +293,7 @@ def test_an_earlier_server_that_does_not_stop_is_killed(
         assert ask(server.settings, f"SELECT n FROM before_{frozen[:3]}") == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_lost_the_process_that_recovers_is_started_again(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +348,7 @@ def test_a_stranger_with_the_number_of_a_killed_server_lives(data_dir: Path) -> 
         stranger.wait()
 
 
+@pytest.mark.slow
 def test_interrupted_first_start_is_begun_again(fresh: Path) -> None:
     (fresh / "pg.new" / "base").mkdir(parents=True)
     (fresh / "pg.new" / "PG_VERSION").write_text("18\n")
@@ -349,6 +357,7 @@ def test_interrupted_first_start_is_begun_again(fresh: Path) -> None:
     assert not (fresh / "pg.new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["long" * 40, "with,comma"])
 def test_path_unfit_for_a_socket(fresh: Path, name: str) -> None:
     data_dir = fresh / name
@@ -381,6 +390,7 @@ def test_taken_socket(data_dir: Path) -> None:
         assert ask(server.settings, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_server_that_refuses_to_start(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     server = EmbeddedPostgres(data_dir, {"work_mem": "nonsense"})
     with pytest.raises(PostgresError, match=r"did not start \(exit code 1\); its last log lines"):
@@ -397,6 +407,7 @@ def test_data_dir_that_is_a_file(fresh: Path) -> None:
         EmbeddedPostgres(path, QUIET).start()
 
 
+@pytest.mark.slow
 @as_root
 def test_data_dir_that_the_server_cannot_enter(fresh: Path) -> None:
     closed = fresh / "closed"
@@ -415,6 +426,7 @@ def test_data_dir_that_the_server_cannot_enter(fresh: Path) -> None:
         forget_cluster(data_dir)
 
 
+@pytest.mark.slow
 @as_root
 def test_ordinary_user_runs_it_as_himself_and_root_then_runs_it_as_him(fresh: Path) -> None:
     nobody = pwd.getpwnam("nobody")

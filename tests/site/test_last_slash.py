@@ -78,6 +78,7 @@ def api_paths() -> list[str]:
     return sorted(path for path in found if "<" not in path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", api_paths())
 def test_no_address_of_the_api_answers_a_redirect(client: Client, path: str) -> None:
     for method in ("post", "put", "patch", "delete"):

@@ -117,6 +117,7 @@ def data_dir() -> Iterator[Path]:
         yield directory
 
 
+@pytest.mark.slow
 def test_the_start_at_a_terminal(django_db_setup: None, data_dir: Path) -> None:
     """The printed link and the printed command work; without them nothing does.
 

@@ -73,6 +73,7 @@ def hosts(count: int, storage: Storage) -> Iterator[list[Asked]]:
             assert "Traceback" not in host.log.read_text()
 
 
+@pytest.mark.slow
 def test_three_hosts_are_one_service(storage: Storage) -> None:
     """Added on one, described by another, searched on the third; a ban counts at once."""
     with hosts(3, storage) as (adds, works, searches):

@@ -115,6 +115,7 @@ def html_of(root: Client, path: str) -> str | None:
     return b"".join(answer).decode() if answer.streaming else answer.content.decode()
 
 
+@pytest.mark.slow
 def test_no_page_runs_what_is_written_in_a_text(pages: tuple[Client, list[str]]) -> None:
     root, paths = pages
     leaves, leads = PAYLOADS

@@ -175,12 +175,14 @@ VIDEO_ROUTES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("who", WHO)
 def test_who_is_sent_what_of_an_image(image: Image, settings: Any, who: str, state: str) -> None:
     check_routes(image, IMAGE_ROUTES, settings, who, state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("who", WHO)
 def test_who_is_sent_what_of_a_video(video: Video, settings: Any, who: str, state: str) -> None:

@@ -74,6 +74,7 @@ def body(answer: Any) -> bytes:
     return b"".join(answer) if answer.streaming else bytes(answer.content)
 
 
+@pytest.mark.slow
 def test_a_picture_is_stored_read_and_deleted(
     bucket: Storage, client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
@@ -173,6 +174,7 @@ def lack(request: pytest.FixtureRequest, bucket: Storage, use: Use) -> Iterator[
         yield lack
 
 
+@pytest.mark.slow
 def test_what_needs_files_waits_while_they_are_away(
     bucket: Storage,
     lack: Callable[[], None],

@@ -163,6 +163,7 @@ def base() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_postgres", [True, False], ids=["postgres", "no postgres account"])
 def test_root_below_a_closed_directory(base: Path, with_postgres: bool) -> None:
     machine = Machine(base, "root")
@@ -192,6 +193,7 @@ def test_root_below_a_closed_directory(base: Path, with_postgres: bool) -> None:
     assert len(machine.placed("postgresql-*")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_postgres", [True, False], ids=["postgres", "no postgres account"])
 def test_ordinary_user_below_a_directory_of_his_own(base: Path, with_postgres: bool) -> None:
     machine = Machine(base, "nobody")
@@ -209,6 +211,7 @@ def test_ordinary_user_below_a_directory_of_his_own(base: Path, with_postgres: b
     assert machine.closed.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_database_of_a_directory_that_was_closed_later(base: Path) -> None:
     machine = Machine(base, "root")
     machine.make_clone()

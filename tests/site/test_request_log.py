@@ -151,6 +151,7 @@ def test_a_task_carries_the_id_of_its_request(client: Client, settings: Any) -> 
     assert request_ids.request_id.get() == request_ids.NONE
 
 
+@pytest.mark.slow
 def test_json_lines_of_a_worker_and_of_gunicorn() -> None:
     """A real worker process runs one task that logs, and one line more says how it ended."""
     task = {

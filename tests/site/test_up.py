@@ -53,6 +53,7 @@ def refused(data_dir: Path, **env: str) -> str:
     return done.stderr.strip()
 
 
+@pytest.mark.slow
 def test_life_of_the_service(data_dir: Path) -> None:
     port = free_port()
     site = f"http://127.0.0.1:{port}"
@@ -187,6 +188,7 @@ def describe_a_picture(site: str, seed: int) -> int:
     return added
 
 
+@pytest.mark.slow
 def test_postgres_alone(data_dir: Path) -> None:
     postgres = Running(data_dir, "postgres")
     postgres.wait_for("PostgreSQL is ready: ")
@@ -196,12 +198,14 @@ def test_postgres_alone(data_dir: Path) -> None:
     assert cluster_state(data_dir) == "shut down"
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer(data_dir: Path) -> None:
     nobody = "postgresql://nobody@127.0.0.1:1/none"
     complaint = refused(data_dir, PORT=str(free_port()), DATABASE_URL=nobody)
     assert complaint.startswith("CommandError: The database of DATABASE_URL does not answer: ")
 
 
+@pytest.mark.slow
 def test_postgres_alone_with_another_database_set(data_dir: Path) -> None:
     running = Running(data_dir, "postgres", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert running.process.wait(timeout=30) == 1

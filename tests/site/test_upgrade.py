@@ -21,6 +21,8 @@ from pgvector.django import BitField, VectorField
 
 from gallery.imaging.descriptors.stored_patterns import PatternQuery
 
+pytestmark = pytest.mark.slow
+
 OURS = ("imgsmlr_site", "gallery", "videos", "moderation")
 NAME = "upgrade_from_the_first"
 

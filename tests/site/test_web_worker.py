@@ -133,6 +133,7 @@ def is_closed_by_peer(connection: socket.socket) -> bool:
     return ports not in [[row[1][-4:], row[2][-4:]] for row in established]
 
 
+@pytest.mark.slow
 def test_clients_that_send_or_read_slowly_hold_no_thread_and_are_closed(web: WebServer) -> None:
     headers = [web.open("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(20)]
     post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
@@ -153,6 +154,7 @@ def test_clients_that_send_or_read_slowly_hold_no_thread_and_are_closed(web: Web
         assert total < 30_000_000
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_is_closed(web: WebServer) -> None:
     """However much it has read before."""
     with web.open("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n") as reader:
@@ -163,6 +165,7 @@ def test_a_reader_that_stops_is_closed(web: WebServer) -> None:
         wait_until(partial(is_closed_by_peer, reader), 20)
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_at_the_lowest_rate_is_taken(web: WebServer) -> None:
     with web.open("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n") as sender:
         for _ in range(8):
@@ -345,6 +348,7 @@ def test_a_warning_says_what_is_open(web: WebServer) -> None:
     assert "need no key" in line
 
 
+@pytest.mark.slow
 def test_a_request_under_way_is_answered_when_the_server_stops() -> None:
     server = WebServer()
     with server.open("GET /sleep?1 HTTP/1.1\r\nHost: localhost\r\n\r\n") as asked:

@@ -81,6 +81,7 @@ def leave(file: Path, cluster: str = "light", seconds: float = 0.0) -> None:
     async_task("subprocess.check_call", words, cluster=cluster)
 
 
+@pytest.mark.slow
 def test_it_is_told_of_tasks_also_after_its_connection_was_lost(tmp_path: Path) -> None:
     with cluster("light") as process:
         leave(tmp_path / "first")
@@ -97,6 +98,7 @@ def test_it_is_told_of_tasks_also_after_its_connection_was_lost(tmp_path: Path) 
         assert process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_no_task_is_lost_when_workers_are_replaced(tmp_path: Path) -> None:
     """Each does two tasks, and may get a third one just before it ends."""
     with cluster("light") as process:
@@ -109,6 +111,7 @@ def test_no_task_is_lost_when_workers_are_replaced(tmp_path: Path) -> None:
         assert len(children(process.pid)) == 1
 
 
+@pytest.mark.slow
 def test_each_host_keeps_an_index_of_hashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +132,7 @@ def test_each_host_keeps_an_index_of_hashes(
     assert not Task.objects.exists()  # none failed
 
 
+@pytest.mark.slow
 def test_a_task_that_takes_too_long_or_fails_is_kept_as_a_failure(tmp_path: Path) -> None:
     with cluster("light") as process:
         async_task("time.sleep", 60, timeout=1)
@@ -145,6 +149,7 @@ def test_a_task_that_takes_too_long_or_fails_is_kept_as_a_failure(tmp_path: Path
         assert process.poll() is None
 
 
+@pytest.mark.slow
 def test_when_a_worker_is_lost_the_others_finish_their_tasks(tmp_path: Path) -> None:
     with cluster("lists") as process:
         leave(tmp_path / "done", cluster="lists", seconds=2)
@@ -158,6 +163,7 @@ def test_when_a_worker_is_lost_the_others_finish_their_tasks(tmp_path: Path) -> 
         assert f"Process {idle} ended with code -9: the cluster ends" in process.communicate()[1]
 
 
+@pytest.mark.slow
 def test_tasks_of_a_cluster_are_kept_while_it_runs_and_free_soon_after_it_was_killed(
     tmp_path: Path,
 ) -> None:

@@ -69,6 +69,7 @@ def test_slow_hosts_cannot_hold_a_batch(
     assert Image.objects.count() == 7
 
 
+@pytest.mark.slow
 def test_100_pictures_in_order(client: Client, web: HttpServer) -> None:
     small = [make.png(make.photo(seed, (24, 24))) for seed in range(100)]
     web.routes = {f"/{seed}": data for seed, data in enumerate(small)}

@@ -199,6 +199,7 @@ def test_match_type_defaults_to_imgsmlr_without_clip(legacy: Legacy) -> None:
     assert near
 
 
+@pytest.mark.slow
 def test_match_type_defaults_to_clip_where_available(legacy: Legacy, clip: None) -> None:
     data = make.png(make.photo(1))
     legacy.add("near.jpg", make.jpeg(make.photo(1), 20))
@@ -390,6 +391,7 @@ REFUSED: dict[str, tuple[Callable[[HttpServer], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [ADD, SEARCH])
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals(legacy: Legacy, settings: Any, path: str, case: str) -> None:

@@ -46,6 +46,7 @@ def pair() -> tuple[Image, Image]:
 # --- What to look for ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_by_upload(client: Client, pair: Any) -> None:
     exact, coarse = pair
     file = SimpleUploadedFile("q", make.png(make.photo(1)))
@@ -68,6 +69,7 @@ def test_by_upload(client: Client, pair: Any) -> None:
     assert second["distance"] == second["methods"]["pdq"] > 0
 
 
+@pytest.mark.slow
 def test_by_link_by_upload_and_by_id_agree(client: Client, pair: Any, web: HttpServer) -> None:
     data = make.png(make.photo(1))
     web.routes["/q"] = data
@@ -87,6 +89,7 @@ def test_by_link_by_upload_and_by_id_agree(client: Client, pair: Any, web: HttpS
         assert [match["image"]["id"] for match in by_link[:2]] == [image.pk for image in pair]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_query_comes_beside_what_looks_like_it(
     client: Client, pair: Any, web: HttpServer
 ) -> None:
@@ -268,6 +271,7 @@ def labelled() -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

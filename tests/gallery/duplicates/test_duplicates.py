@@ -132,6 +132,7 @@ def ids(cluster: clusters.Cluster) -> list[int]:
 # --- Looking for duplicates ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @real_processes
 def test_command_finds_copies_and_later_looks_up_new_images_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -162,6 +163,7 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
     assert DuplicateRun.objects.get().pk != run.pk
 
 
+@pytest.mark.slow
 @real_processes
 def test_a_run_that_was_broken_off_goes_on_where_it_was() -> None:
     images = [described(make.photo(seed)) for seed in range(scan.IMAGES_PER_BATCH + 2)]
@@ -175,6 +177,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was() -> None:
     assert DuplicateRun.objects.get().finished_at is None
 
 
+@pytest.mark.slow
 @real_processes
 def test_a_killed_run_leaves_no_process_and_no_lock(
     capsys: pytest.CaptureFixture[str],
@@ -213,6 +216,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
+@pytest.mark.slow
 @real_processes
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     described(photo())

@@ -125,6 +125,7 @@ BLACK_AVIF = ROOT / "tests/data/black_64_megapixels.avif"
 """Made by Pillow: ``Image.new("RGB", (8000, 8000)).save(…, speed=10)``."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [lambda: deep_png(8000), BLACK_AVIF.read_bytes], ids=["png", "avif"]
 )
@@ -163,6 +164,7 @@ def test_a_service_may_read_the_pixels_late(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.array_equal(picture.rgb, reading.decode(MUTATED["png"], LIMITS).rgb)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "format"),
     [

@@ -435,6 +435,7 @@ def test_the_sentence_says_that_the_file_ends_early() -> None:
         decode(data[: len(data) // 2], LIMITS)
 
 
+@pytest.mark.slow
 @fuzz(120)
 @given(
     format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages", "profiled"]),
@@ -547,6 +548,7 @@ def reset_peak() -> int:
     return peak_memory()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize("read", [inspect, decode, lambda d, limits: list(frames(d, limits))])
 def test_bombs_are_refused_from_the_header(

@@ -168,6 +168,7 @@ def test_matrix_and_regions_tell_the_same() -> None:
         assert (np.linalg.det(np.array(match.matrix)[:, :2]) < 0) == match.mirrored
 
 
+@pytest.mark.slow
 @fuzz(8)
 @given(
     left=st.floats(0, 0.4),

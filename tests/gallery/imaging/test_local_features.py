@@ -157,6 +157,7 @@ def test_strong_blur_leaves_few_and_nothing_breaks() -> None:
     verify(features, FEATURES)
 
 
+@pytest.mark.slow
 @fuzz(15)
 @given(
     height=st.integers(1, 400),

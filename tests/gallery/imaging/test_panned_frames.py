@@ -73,6 +73,7 @@ EDITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 4, COUNT - 2])
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_frame_that_shows_anything_else_is_looked_at(at: int, edit: str) -> None:

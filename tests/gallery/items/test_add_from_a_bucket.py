@@ -56,6 +56,7 @@ def put_in_parts(storage: Storage, name: str, data: bytes) -> None:
     assert requests.post(link("POST", uploadId=upload), body).status_code == 200
 
 
+@pytest.mark.slow
 def test_pictures_of_a_prefix(
     storage: Storage, bucket: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_csv_without_the_right_header(tmp_path: Path, text: str) -> None:
         run(file)
 
 
+@pytest.mark.slow
 def test_a_list_of_links(tmp_path: Path, open_api: None) -> None:
     pictures = {f"/{n}.jpg": make.jpeg(make.photo(n)) for n in range(5)}
     pictures["/twin.jpg"] = pictures["/0.jpg"]
@@ -263,6 +264,7 @@ def test_nothing_half_made_when_a_batch_fails(
     assert make.stored_files(settings.MEDIA_ROOT) == []
 
 
+@pytest.mark.slow
 def test_a_picture_that_kills_its_process_fails_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +275,7 @@ def test_a_picture_that_kills_its_process_fails_alone(
     assert f"bomb.jpg: {importing.KILLED_PROCESS}" in out
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_for_ever_is_given_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -313,6 +316,7 @@ def command(tmp_path: Path, settings: Any) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_interrupted_and_resumed(command: subprocess.Popen[str], tmp_path: Path) -> None:
     """Ctrl-C in a real process: what was committed stays, the rest follows at the next run."""
@@ -328,6 +332,7 @@ def test_interrupted_and_resumed(command: subprocess.Popen[str], tmp_path: Path)
     assert f"{150 - done} added, {done} already there." in run(tmp_path / "many")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_killed_it_leaves_no_process(command: subprocess.Popen[str]) -> None:
     listed = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()

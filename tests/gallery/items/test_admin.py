@@ -124,6 +124,7 @@ def test_list_asks_no_more_for_more_images(root: Client) -> None:
     assert counts[0] == counts[1] <= 5  # session, user, cases that wait, count, rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("term", "found"),
     [
@@ -170,6 +171,7 @@ def test_search_reads_indexes_and_not_the_table(db: None) -> None:
         assert "Seq Scan" not in plan, (term, plan)
 
 
+@pytest.mark.slow
 def test_filters(root: Client) -> None:
     old = timezone.now() - timezone.timedelta(days=8)
     ready = make.add_ready_image(data=make.png(make.photo(1)))

@@ -192,6 +192,7 @@ def stored_versions(image: Image) -> set[str]:
     return set(image.fingerprints.values_list("version", flat=True))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clip_off")
 def test_clip_set_up_later(settings: Any, models: tuple[Path, Path]) -> None:
     image = add_complete()
@@ -204,6 +205,7 @@ def test_clip_set_up_later(settings: Any, models: tuple[Path, Path]) -> None:
     assert (match.image.pk, match.distance) == (image.pk, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clip_off")
 def test_a_change_of_model(
     settings: Any, models: tuple[Path, Path], linked: tuple[HttpServer, Image]
@@ -264,6 +266,7 @@ def test_switching_although_pictures_are_out_of_reach(
     assert stored_versions(image) == {PIXELS, COPY}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clip_off")
 def test_the_old_weights_are_gone(settings: Any, models: tuple[Path, Path], tmp_path: Path) -> None:
     own = tiny_clip.make(tmp_path / "own", seed=3)

@@ -273,6 +273,7 @@ def run_dying_worker(media_root: Path) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 def test_a_picture_that_kills_workers_fails_after_three(
     transactional_db: None, settings: Any
 ) -> None:

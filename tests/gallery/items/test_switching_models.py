@@ -146,6 +146,7 @@ def killed_once(process: subprocess.Popen[str], rows: str, fewer_than: int, more
     process.communicate()
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_the_model_changes(
     models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def whole() -> bool:
     return ids == list(range(1, 4 * COPIES + 1)) and rows == len(ids) and not missing()
 
 
+@pytest.mark.slow
 def test_killed_while_it_loads_and_while_it_builds(export: Path) -> None:
     with loading(export) as process:
         while Image.objects.count() < 300 and process.poll() is None:
@@ -165,6 +166,7 @@ def _wait_for_the_server() -> None:
     raise AssertionError("the server still builds")
 
 
+@pytest.mark.slow
 def test_the_indexes_are_dropped_only_if_there_is_much_to_load(
     export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +198,7 @@ def _first_rows(export: Path) -> dict[str, Any]:
     return {name: values[:0] for name, values in arrays.items()}
 
 
+@pytest.mark.slow
 def test_a_damaged_file_leaves_no_index_out(export: Path, tmp_path: Path) -> None:
     for path in export.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

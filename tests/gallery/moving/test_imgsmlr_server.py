@@ -269,6 +269,7 @@ def test_without_its_picture(
         assert near[1]["simr"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_killed_and_resumed(database: Original, settings: Any) -> None:
     database.run("TRUNCATE image RESTART IDENTITY")

@@ -94,6 +94,7 @@ def distances(query_view: QueryView, filters: Filters | None = None) -> Floats:
     return np.sort([candidate.distances["cnn"] for candidate in found])  # type: ignore[type-var]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forced", [True, False])
 def test_proposals_are_those_of_brute_force(gallery: Gallery, forced: bool) -> None:
     if forced:
@@ -105,6 +106,7 @@ def test_proposals_are_those_of_brute_force(gallery: Gallery, forced: bool) -> N
     assert np.mean(found) >= 0.99
 
 
+@pytest.mark.slow
 def test_a_filter_that_leaves_few_finds_them_all(gallery: Gallery) -> None:
     rare = np.arange(0, COUNT, 100)
     for query in gallery.queries[:5]:

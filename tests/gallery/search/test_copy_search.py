@@ -97,6 +97,7 @@ EDITS: dict[str, Callable[[Pillow.Image], Pillow.Image]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_copy_is_found_first_and_surely(gallery: dict[str, Image], edit: str) -> None:
     for name in ("astronaut.png", "chelsea.png", "coffee.png"):

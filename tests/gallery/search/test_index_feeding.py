@@ -88,6 +88,7 @@ def proposed(row: int, wanted: int = 1) -> list[int] | None:
     return [rows[pk].item_id for pk in proposal.rows if pk in rows]
 
 
+@pytest.mark.slow
 def test_what_is_new_is_found_before_milvus_knows_it(images: list[int]) -> None:
     feed()
     (new,) = add(range(50, 51))
@@ -214,6 +215,7 @@ def test_tasks_feed_it(images: list[int]) -> None:
         assert index_feeding.feed_some() == 0
 
 
+@pytest.mark.slow
 def test_health_and_metrics_say_how_far_it_is(
     images: list[int], client: Client, settings: Any
 ) -> None:
@@ -258,6 +260,7 @@ def test_a_missing_package_is_said_and_searches_go_on(
     assert check_milvus(None) == []
 
 
+@pytest.mark.slow
 def test_after_a_backup_was_restored_it_is_filled_anew(images: list[int]) -> None:
     feed()
     index_feeding.forget()
@@ -288,6 +291,7 @@ def test_a_server_that_was_restarted_is_asked_again(images: list[int]) -> None:
     assert (proposed(0) or [])[0] == images[0]
 
 
+@pytest.mark.slow
 def test_rebuilding_is_interrupted_and_resumed(images: list[int], monkeypatch: Any) -> None:
     feed()
     before = set(IndexCollection.objects.values_list("name", flat=True))
@@ -328,6 +332,7 @@ class only_one_elsewhere:
         self._other.close()
 
 
+@pytest.mark.slow
 def test_the_command(images: list[int], capsys: Any) -> None:
     call_command("rebuild_index")
     assert "complete" in capsys.readouterr().out
@@ -349,6 +354,7 @@ def _no_index_stays() -> Iterator[None]:
             cursor.execute(f"DROP INDEX IF EXISTS {versions.index_name(version)}")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_index_stays")
 def test_another_model(images: list[int]) -> None:
     """PostgreSQL answers for its vectors until its collection is complete."""

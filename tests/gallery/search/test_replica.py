@@ -133,6 +133,7 @@ def found(seed: int, match_type: str = "imgsmlr", **options: Any) -> list[int]:
     return [match.image.pk for match in result.matches]
 
 
+@pytest.mark.slow
 def test_searches_ask_it_and_nothing_else_does(there: Replica, client: Client) -> None:
     image, video = add_ready_image(photo(1), inline=EVERY_TYPE), ready_video(SHORT)
     there.catch_up()
@@ -198,6 +199,7 @@ def test_one_that_lags_too_much_is_not_asked(there: Replica, settings: Any) -> N
     wait_until(lambda: replica.lag() == 0, 30)
 
 
+@pytest.mark.slow
 def test_searches_go_on_without_it(
     there: Replica, standby: Standby, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -185,6 +185,7 @@ INDEXES = {
 MATCH_TYPES = pytest.mark.parametrize("match_type", INDEXES)
 
 
+@pytest.mark.slow
 @MATCH_TYPES
 def test_recall_at_10(gallery: Gallery, plan: str, match_type: str) -> None:
     queries = gallery.queries[match_type]
@@ -204,6 +205,7 @@ def test_the_index_is_used_at_this_size(gallery: Gallery, match_type: str) -> No
     assert "hnsw" not in explain(match_type, query, 10, exact=True)
 
 
+@pytest.mark.slow
 @MATCH_TYPES
 @pytest.mark.parametrize(
     ("filters", "remainder"),
@@ -221,6 +223,7 @@ def test_rare_filters_are_exact(
             np.testing.assert_allclose(found, right, atol=2e-6)
 
 
+@pytest.mark.slow
 @MATCH_TYPES
 def test_nearly_all_quarantined(gallery: Gallery, plan: str, match_type: str) -> None:
     kept = np.arange(COUNT) % 250 == 3
@@ -250,6 +253,7 @@ def test_more_than_there_is(gallery: Gallery, plan: str, match_type: str) -> Non
     np.testing.assert_allclose(found, brute_force(gallery, match_type, query, 500, kept), atol=2e-6)
 
 
+@pytest.mark.slow
 @MATCH_TYPES
 @pytest.mark.parametrize("limit", [200, 500])
 def test_many_results_are_exact_or_nearly(

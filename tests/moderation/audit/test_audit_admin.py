@@ -44,6 +44,7 @@ def latest() -> int:
     return AuditEvent.objects.latest("id").pk
 
 
+@pytest.mark.slow
 def test_the_audit_is_searched_by_person_data_id_and_case(lead: Client) -> None:
     images = [add_ready_image(photo(n), data_id=f"post-{n}") for n in range(3)]
     added = {event.subject_id: event.pk for event in AuditEvent.objects.filter(verb="image.added")}

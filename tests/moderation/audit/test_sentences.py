@@ -70,6 +70,7 @@ def written_actions() -> Iterator[tuple[str, str]]:
                         yield place, verb
 
 
+@pytest.mark.slow
 def test_every_action_of_the_source_has_a_wording() -> None:
     found = list(written_actions())
     assert len(found) > 60, "the search finds few of them any more"

@@ -64,6 +64,7 @@ def pixels(data: bytes) -> Any:
     return np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"), np.float32)
 
 
+@pytest.mark.slow
 def test_roles_and_pages(case: ReviewCase) -> None:
     pages = {
         reverse("console:queue"): Role.VIEWER,
@@ -105,6 +106,7 @@ def test_cases_for_others_come_last_and_are_counted(item: BannedItem) -> None:
 COPY = {"inliers": 40, "mirrored": False, "crop": False, "border": False, "rotation": 0.4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("geometry", "distance", "words"),
     [
@@ -223,6 +225,7 @@ def test_preferences(case: ReviewCase) -> None:
     assert (preferred.first_filter, preferred.break_after) == ("lines", 3)
 
 
+@pytest.mark.slow
 def test_a_break_is_suggested_once(case: ReviewCase) -> None:
     client, user = enter(Role.MODERATOR)
     ReviewPreference.objects.create(user=user, break_after=3)
@@ -404,6 +407,7 @@ def test_the_matched_frame_of_an_animation_is_shown(item: BannedItem) -> None:
     assert client.get(f"{subject(case, 'clear')}?t=x").status_code == 400
 
 
+@pytest.mark.slow
 def test_a_video_shows_the_moment_of_its_match(item: BannedItem) -> None:
     client, _ = enter(Role.MODERATOR)
     video = library.add_ready(encode(timed(library.clip_of("travel", 2.0, 8.0), library.RATE)))

@@ -83,6 +83,7 @@ def make_cases(by: Actor) -> dict[int, tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name.lower())
 def test_the_queue_and_the_refusals_follow_the_same_rules(role: Role) -> None:
     by = Actor.person(make.make_person(role))
@@ -101,6 +102,7 @@ def test_the_queue_and_the_refusals_follow_the_same_rules(role: Role) -> None:
             assert set(permissions.decidable(cases, by)) == set(fit), verb
 
 
+@pytest.mark.slow
 def test_deciding_refuses_what_the_rules_refuse() -> None:
     by = Actor.person(make.make_person(Role.MODERATOR))
     made = make_cases(by)

@@ -207,6 +207,7 @@ NEEDED: list[Callable[[], tuple[Image, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", NEEDED, ids=["held", "open", "legal hold", "quarantine"])
 def test_what_is_needed_is_not_deleted(
     make: Callable[[], tuple[Image, Any]], enter: Callable[..., Client], client: Client

@@ -63,6 +63,7 @@ def counted(by: Actor) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_golden_case_comes_answers_change_nothing_and_are_taken_back(
     item: BannedItem, lead: Actor, settled: ReviewCase
 ) -> None:

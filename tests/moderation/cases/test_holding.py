@@ -103,6 +103,7 @@ def expire(entry: BannedItem) -> None:
     assert (entry.state, entry.retired_because) == ("retired", "expired")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "switch_off", [retire, suspend, dispute, move, disable, narrow, delete, expire]
 )

@@ -215,6 +215,7 @@ def killed(settings: Any, act: str, what: object) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_a_day_later")
 def test_a_process_killed_between_a_file_and_its_row(settings: Any, tmp_path: Path) -> None:

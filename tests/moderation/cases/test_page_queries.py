@@ -120,6 +120,7 @@ def counts(client: Client, there: Moderation) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 def test_no_page_takes_more_queries_for_more_data() -> None:
     there, client = Moderation(), Client()
     client.force_login(make.make_person(Role.LEAD))

@@ -199,6 +199,7 @@ def queries(client: Client, address: str) -> int:
     return len(captured)
 
 
+@pytest.mark.slow
 def test_no_page_asks_a_query_for_each_of_50_000_cases(item: BannedItem, client: Client) -> None:
     for n in range(30):
         make.make_case(item, cluster=f"{n:064}")
@@ -221,6 +222,7 @@ def test_no_page_asks_a_query_for_each_of_50_000_cases(item: BannedItem, client:
     assert len(captured) <= 12
 
 
+@pytest.mark.slow
 def test_a_thousand_cases_in_few_statements(item: BannedItem) -> None:
     status = {"status": Status.READY, "added_by": "tests", "format": "png"}
     images = Image.objects.bulk_create(

@@ -36,6 +36,7 @@ def statuses() -> set[str]:
     return set(Image.objects.values_list("status", flat=True))
 
 
+@pytest.mark.slow
 def test_decisions_about_uploads_tell_how_good_a_threshold_is_and_hide_nothing() -> None:
     Webhook.objects.create(
         url="http://127.0.0.1:9/", secret="s" * 32, events=[WebhookEvent.DECISION]
@@ -66,6 +67,7 @@ def test_decisions_about_uploads_tell_how_good_a_threshold_is_and_hide_nothing()
     assert cases.filter(state="open", held=False).count() == UPLOADS // 2
 
 
+@pytest.mark.slow
 def test_a_share_is_drawn_within_and_beyond_and_says_for_how_many_it_stands() -> None:
     on = make_list(action=Action.SHADOW, observe_share=0.5)
     uploaded(on)

@@ -38,6 +38,7 @@ def metric(name: str) -> float | None:
     return samples[0].value if samples else None
 
 
+@pytest.mark.slow
 def test_all_copies_are_found_and_nothing_stays(client: Client) -> None:
     assert metric("drill_passed") is None
     drill = running.start()
@@ -61,6 +62,7 @@ def test_all_copies_are_found_and_nothing_stays(client: Client) -> None:
     assert "The drill found all its copies" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["the gate is off", "the list is off", "pdq and copy are off"])
 def test_it_fails_when_matching_is_switched_off(client: Client, settings: Any, broken: str) -> None:
     hook = Webhook.objects.create(url="https://example.org/", events=[WebhookEvent.DRILL_FAILED])

@@ -49,6 +49,7 @@ def fields(te: ThreatExchange, on: BannedList, **more: Any) -> dict[str, Any]:
     return {name: value for name, value in (values | more).items() if value is not None}
 
 
+@pytest.mark.slow
 def test_an_admin_sets_it_up_and_a_lead_confirms_and_undoes(
     te: ThreatExchange, django_capture_on_commit_callbacks: Any
 ) -> None:

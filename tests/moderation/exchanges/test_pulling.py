@@ -180,6 +180,7 @@ pulling.pull_due()
 """
 
 
+@pytest.mark.slow
 def test_a_pull_goes_on_where_it_was_stopped(
     te: ThreatExchange, make_exchange: MakeExchange
 ) -> None:

@@ -74,6 +74,7 @@ def test_what_is_for_review_depends_on_the_policy(gate: Client, settings: Any) -
     assert "PICT_RS_GATE" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("failure", "status"), [("closed", 406), ("open", 200)])
 def test_what_could_not_be_compared(
     gate: Client, settings: Any, tmp_path: Path, failure: str, status: int

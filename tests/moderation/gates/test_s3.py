@@ -63,6 +63,7 @@ def outcome(gate: Client, key: str = KEY) -> str:
     return str(told["outcome"])
 
 
+@pytest.mark.slow
 def test_objects_are_tagged_or_deleted(storage: Storage, gate: Client, settings: Any) -> None:
     settings.S3_ENDPOINT = storage.url
     row = make_list("cats")

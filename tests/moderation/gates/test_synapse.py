@@ -135,6 +135,7 @@ def running(python: Path, directory: Path, *modules: dict[str, Any]) -> Iterator
         server.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_media_passes_if_the_lists_allow_it(
     live_server: Any, tmp_path: Path, request: pytest.FixtureRequest

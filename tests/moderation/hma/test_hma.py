@@ -183,6 +183,7 @@ def test_a_file_on_an_allow_list_is_in_no_bank(hma: Client) -> None:
     assert lookup() == {"pdq": {}}
 
 
+@pytest.mark.slow
 def test_ratio_and_disabled_content(hma: Client) -> None:
     row = make_list("BANK")
     item = make_item(row, ("pdq", HASH, 90))

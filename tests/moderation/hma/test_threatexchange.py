@@ -28,6 +28,7 @@ def theirs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("theirs")
 def test_hashes_distances_and_matches_are_the_same(live_server: Any, settings: Any) -> None:

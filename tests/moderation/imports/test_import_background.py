@@ -201,6 +201,7 @@ def waiting_to_write() -> bool:
         return cursor.fetchone() is not None
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("far_enough", [reading, waiting_to_write])
 def test_an_import_that_is_killed_has_changed_nothing_and_runs_again(
@@ -251,6 +252,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Peak resident memory of the process, with 1,000 rows and with 60,000 (8 MB)."""

@@ -85,6 +85,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), [*GOOD.items(), *BROKEN.items()])
 def test_each_format_is_imported_and_the_same_file_again_changes_nothing(
     name: str, expected: dict[str, int]

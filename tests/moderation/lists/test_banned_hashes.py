@@ -74,6 +74,7 @@ def planted(random: np.random.Generator) -> tuple[list[bytes], list[tuple[int, i
     return queries, pairs
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
     random = np.random.default_rng(7)
@@ -137,6 +138,7 @@ def another_process() -> Iterator[Any]:
         process.wait(20)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_changes_hold_for_the_next_question_in_another_process() -> None:
     on = list_writes.create_list(by=ADMIN, name=secrets.token_hex(4), action=Action.BLOCK)
@@ -306,6 +308,7 @@ def _mixed_list(random: np.random.Generator, query: bytes, on: BannedList) -> No
         BannedHash.objects.bulk_create(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.REVIEW])
 @pytest.mark.parametrize("quality", [90, None])

@@ -117,6 +117,7 @@ def test_only_those_who_may_edit_items_are_offered_it(images: list[Image]) -> No
     assert "add_to_banned_list" in client_of(Role.LEAD).get(URL).content.decode()
 
 
+@pytest.mark.slow
 def test_videos_are_added_and_their_copies_found() -> None:
     """Real clips, indexed; one is banned, and the task that this queues finds its copy."""
     film = [frame for name in ("astronaut", "coffee", "chelsea") for frame in still(name, 2)]

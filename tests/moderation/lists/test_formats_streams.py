@@ -116,6 +116,7 @@ def test_where_the_chunks_end_makes_no_difference(name: str, size: int) -> None:
     assert hashes(rows_in_pieces(windows, size)) == hashes(rows_of(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", list(Format))
 def test_rows_come_before_the_file_has_been_read_and_memory_stays_small(format: Format) -> None:
     content = many(format, 20_000)
@@ -205,6 +206,7 @@ def test_entities_and_document_types_are_refused(content: bytes) -> None:
         rows_in(content)
 
 
+@pytest.mark.slow
 def test_what_never_ends_is_given_up_without_being_held() -> None:
     """12 MB where one record may have 4 MiB."""
     done = subprocess.run(

@@ -413,6 +413,7 @@ def test_retiring_and_activating() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_bulk_command_is_one_event_with_a_count() -> None:
     first, second = make_list(), make_list()
     for number in range(120):

@@ -68,6 +68,7 @@ def confirm(client: Client, action: str, *items: BannedItem, **data: Any) -> Any
     return pages.confirm(client, page("banneditem"), body, **data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_sees_what_it_may(login: Callable[[Role], Client], role: Role) -> None:
     row = make_list()
@@ -230,6 +231,7 @@ def test_changing_a_list_and_its_thresholds(lead: Client) -> None:
     assert RetroScan.objects.filter(list=row).count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -556,6 +558,7 @@ def test_matches_are_filtered(lead: Client) -> None:
     assert found(case="0") == found(near="same") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", list(PAGES))
 def test_the_number_of_queries_does_not_grow(
     lead: Client, model: str, django_assert_max_num_queries: Any

@@ -336,6 +336,7 @@ def test_reading_needs_the_scope_too(scope: str) -> None:
     assert Client().get(LISTS).status_code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_the_role_counts_as_well_as_the_scope(role: Role) -> None:
     row = make_list()

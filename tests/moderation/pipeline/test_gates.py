@@ -361,6 +361,7 @@ def test_one_frame_of_a_banned_video_is_only_doubtful() -> None:
     assert ReviewCase.objects.order_by("-id")[0].verdict == "block"
 
 
+@pytest.mark.slow
 def test_a_share_of_what_is_beyond_the_threshold_becomes_a_sample() -> None:
     pictures = [photo(seed) for seed in range(12)]
     on = make_list(observe_share=0.5)

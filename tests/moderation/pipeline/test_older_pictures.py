@@ -198,6 +198,7 @@ call_command("describe_missing")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_command_goes_on_where_it_was() -> None:
     images = [

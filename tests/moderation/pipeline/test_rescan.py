@@ -146,6 +146,7 @@ def test_a_held_picture_is_looked_for_too() -> None:
     assert ReviewCase.objects.get().held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "found"),
     [(None, "quarantined"), ("confirm", "quarantined"), ("dismiss", "ready")],
@@ -309,6 +310,7 @@ rescan.run(int(sys.argv[2]), tell=tell)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_scan_goes_on_after_what_it_had_done(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [add_ready_image(photo(seed)) for seed in range(4)]

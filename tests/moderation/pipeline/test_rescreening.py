@@ -69,6 +69,7 @@ def twice_more() -> None:
     RetroScan.objects.exclude(claimed_until=None).update(claimed_until=over)
 
 
+@pytest.mark.slow
 def test_an_item_that_ends_its_worker_is_given_up() -> None:
     deadly, banned = add_ready_image(photo(1)), add_ready_image(photo(2))
     make_item(make_list(), ("pdq", pdq_of(photo(2)), 90))
@@ -86,6 +87,7 @@ def test_an_item_that_ends_its_worker_is_given_up() -> None:
     assert not Rescreening.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_scan_goes_on_after_an_item_that_ends_its_worker() -> None:
     deadly, other = add_ready_image(photo(1)), add_ready_image(photo(2))
     on = make_list()

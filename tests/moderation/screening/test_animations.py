@@ -87,6 +87,7 @@ def fade(steps: int) -> list[Pillow.Image]:
     return [Pillow.blend(DECOY, end, step / (steps - 1)) for step in range(steps)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "most"),
     [
@@ -154,6 +155,7 @@ def panned_with(at: int, edit: str) -> list[Pillow.Image]:
     return frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("at", "edit"), [(0, "flash"), (17, "flash"), (1, "left"), (17, "middle"), (30, "right")]
 )

@@ -53,6 +53,7 @@ def _on_a_list_that_blocks() -> None:
     item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(bypasses.banned()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bypass", BYPASSES, ids=str)
 def test_it_is_found_by_every_door(bypass: Bypass) -> None:
     data = bypass.data()

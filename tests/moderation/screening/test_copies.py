@@ -108,6 +108,7 @@ def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
     return {item: distance for item, distance in distances.items() if distance <= observe}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     on = make_list()
@@ -190,6 +191,7 @@ def in_file() -> Iterator[Path]:
     rows.forget()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
     tmp_path: Path, in_file: Path

@@ -42,6 +42,7 @@ def screened(rgb: np.ndarray) -> Screening:
     return screen.screen(content.of_bytes(data), policies.current())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit",
     [
@@ -83,6 +84,7 @@ def test_strangers_pass(edit: str, coffee: BannedItem) -> None:
     assert found.verdict == Verdict.ALLOW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lying", [False, True])
 def test_one_of_many_pictures_in_a_long_one_is_found(lying: bool, coffee: BannedItem) -> None:
     height, width = COFFEE.shape[:2]

@@ -54,6 +54,7 @@ def listed(client: Client) -> str:
     return html.unescape(client.get(address).content.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -74,6 +75,7 @@ def test_a_match_says_how(make: Callable[[], bytes], sentence: str, moderator: C
         assert sentence in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "sentence", "button"),
     [
@@ -128,6 +130,7 @@ def test_a_plain_match_says_no_more(moderator: Client) -> None:
         assert not any(words in page for words in said)
 
 
+@pytest.mark.slow
 def test_what_was_compared_in_part_is_said(moderator: Client) -> None:
     item_adding.add_picture(
         by=ADMIN, list_id=make_list().pk, data=png(wheel_photo("astronaut.png", 320))

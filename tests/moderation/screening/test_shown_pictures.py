@@ -71,6 +71,7 @@ HIDDEN: dict[str, tuple[Callable[[], bytes], int | None, str]] = {
 """Files whose banned picture nobody sees on a white page, and where it is."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_what_transparency_hides_is_found_everywhere(
     kind: str,
@@ -158,6 +159,7 @@ def long_gif(at: int, count: int, banned_ms: int = 20) -> bytes:
     return animated([f.resize((96, 72)) for f in frames], "GIF", duration=times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "count"), [(37, 64), (37, 65), (131, 140)])
 def test_one_of_many_frames_is_found_by_its_hash(at: int, count: int, ask: Any) -> None:  # noqa: F811
     data, on = long_gif(at, count), make_list()
@@ -257,6 +259,7 @@ def test_colours_are_compared_both_ways() -> None:
     assert looks == {"", "unconverted"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "rendering"),
     [

@@ -149,6 +149,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FILES)
 def test_a_banned_picture_is_found_whenever_and_wherever_it_is_shown(what: str) -> None:
     on = banned()

@@ -236,6 +236,7 @@ def simulated(
     return RecordedMatches.of(list(zip(d, outcomes, weights, within, strict=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "observe_share", "answered"),
     [

@@ -363,6 +363,7 @@ delivery.send_due()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_sender_that_is_killed_while_it_delivers_is_made_up_for(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url)

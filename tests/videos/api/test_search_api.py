@@ -51,6 +51,7 @@ def museum_clip() -> bytes:
     return clips.encode(clips.timed(clip_of("museum", 1, 6)))
 
 
+@pytest.mark.slow
 def test_a_clip(client: Client, videos: dict[str, Video]) -> None:
     response = post(client, museum_clip(), "query.mp4")
     assert response.status_code == 200
@@ -70,6 +71,7 @@ def test_a_clip(client: Client, videos: dict[str, Video]) -> None:
         assert f"/videos/{videos['museum'].pk}/frame/?t=" in match["frame"]
 
 
+@pytest.mark.slow
 def test_the_frames_of_an_answer_can_be_looked_at(client: Client, videos: dict[str, Video]) -> None:
     body = post(client, file_of(frame_at("museum", 2.2))).json()
     (match,) = body["results"][0]["matches"]
@@ -96,6 +98,7 @@ def test_low_information(client: Client, videos: dict[str, Video]) -> None:
     assert body == {"results": [], "low_information": True, "ambiguous": []}
 
 
+@pytest.mark.slow
 def test_limit_and_least_confidence(client: Client, videos: dict[str, Video]) -> None:
     data = clips.encode(clips.timed(clip_of("travel", 5, 11)))
     assert len(post(client, data, limit=1).json()["results"]) == 1

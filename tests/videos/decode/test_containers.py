@@ -78,6 +78,7 @@ def _written(muxer: str, codec: str) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OLD)
 def test_old_containers_and_codecs_are_read(name: str) -> None:
     muxer, codec, container = OLD[name]

@@ -145,6 +145,7 @@ def test_a_rate_takes_the_frame_on_the_screen_at_each_point_of_a_grid() -> None:
     assert [frame.until - frame.t for frame in frames] == [100] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", CODECS)
 def test_a_window_is_the_same_frames_at_the_same_times(container: str) -> None:
     data = encode(timed(moving("coffee", 6, rate=10), 10), container, gop=20)
@@ -274,6 +275,7 @@ def test_sound_alone_is_refused() -> None:
         all_of(sound_only())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
 def test_a_truncated_file_is_refused(container: str, share: float) -> None:
@@ -304,6 +306,7 @@ def test_an_encrypted_track_is_refused() -> None:
     assert "encrypted" in caught.value.message or "not accepted" in caught.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_random_damage_never_harms_the_caller(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -423,6 +426,7 @@ def test_memory_is_limited() -> None:
         all_of(data, VideoLimits(memory_bytes=220 * 1024**2))
 
 
+@pytest.mark.slow
 def test_processor_time_is_limited() -> None:
     data = costly_gif(3000, 2000)
     assert len(data) < 100_000
@@ -449,6 +453,7 @@ def test_leaving_early_ends_the_process() -> None:
             break
 
 
+@pytest.mark.slow
 def test_only_one_frame_is_held_in_memory() -> None:
     data = encode(timed(still("coffee", 12, size=(640, 360))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

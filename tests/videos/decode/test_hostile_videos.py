@@ -157,6 +157,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_is_refused_at_the_door(client: Client, name: str, settings: Any) -> None:
     make, says = REFUSED[name]
@@ -167,6 +168,7 @@ def test_is_refused_at_the_door(client: Client, name: str, settings: Any) -> Non
     assert stored_files(settings.MEDIA_ROOT) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
 @pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
 def test_a_file_that_ends_early_fails(client: Client, container: str, share: float) -> None:
@@ -182,6 +184,7 @@ def test_a_claim_of_five_hours_fails(client: Client) -> None:
     assert "0:00:04 of the 5:00:00" in sentence
 
 
+@pytest.mark.slow
 def test_an_mp4_that_claims_ten_hours_is_not_believed(client: Client) -> None:
     data = encode(FRAMES)
     scale = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]
@@ -195,6 +198,7 @@ def test_a_size_that_no_frame_has(client: Client) -> None:
     assert sentence == "" or sentence.endswith(".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("magic", [b"\0\0\0\x18ftypmp42", b"OggS", b"RIFF1234AVI ", b"GIF89a"])
 @pytest.mark.parametrize(
     "playlist", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:1,\n{}\n"]
@@ -219,6 +223,7 @@ def test_a_playlist_behind_a_link(client: Client, web: HttpServer) -> None:
     assert [request.path for request in web.requests] == ["/a.mp4"]
 
 
+@pytest.mark.slow
 def test_what_burns_time_fails_within_its_limit(client: Client, settings: Any) -> None:
     settings.VIDEO_TIMEOUT = 5
     outcome, sentence = judged(client, costly_gif(3000, 2000))
@@ -237,6 +242,7 @@ def test_what_burns_memory_fails(client: Client, monkeypatch: pytest.MonkeyPatch
     assert sentence.endswith(".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_random_damage(client: Client, seed: int) -> None:
     rng = np.random.default_rng(seed)

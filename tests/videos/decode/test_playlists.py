@@ -48,6 +48,7 @@ def secret() -> bytes:
     return encode(timed(moving("coffee", 0.5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("playlist", PLAYLISTS)
 def test_a_playlist_opens_nothing(

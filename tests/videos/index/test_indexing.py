@@ -130,6 +130,7 @@ def test_borders_give_a_second_row_of_each_span() -> None:
     assert alike[0] > 0.95 > alike[1]
 
 
+@pytest.mark.slow
 def test_pictures_that_other_videos_show_weigh_less() -> None:
     first = ready()
     again = ready(encode(timed([*moving("astronaut", 3), *moving("rocket", 3)])))
@@ -155,6 +156,7 @@ def test_a_row_is_small_enough_for_seven_a_page() -> None:
     assert row + 4 <= (8192 - 24) / 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bars", [False, True])
 def test_a_second_of_film_takes_less_than_a_vector_and_a_kilobyte(bars: bool) -> None:
     """Photographs, a shot of two to eight seconds each, panned or zoomed over; also with bars,
@@ -247,6 +249,7 @@ def test_a_worker_that_died_is_followed_by_another_and_no_frame_is_there_twice()
     assert video.frames.count() == len(set(video.frames.values_list("t0", "view")))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_is_killed_leaves_nothing_and_is_followed_by_another(
     settings: Any, tmp_path: Path
@@ -331,6 +334,7 @@ def test_videos_wait_while_the_storage_is_not_mounted(settings: Any) -> None:
     assert tasks.sweep() == 1
 
 
+@pytest.mark.slow
 def test_videos_wait_while_no_decoder_can_start(tmp_path: Path) -> None:
     video = add(SHORT)
     with broken_decoders(tmp_path), pytest.raises(CannotStart):
@@ -382,6 +386,7 @@ def test_a_failed_transaction_leaves_no_frame_and_no_file(
     assert stored_files(settings.MEDIA_ROOT) == [video.original.name]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_progress_grows_and_others_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "PROGRESS_SECONDS", 0.0)
@@ -547,6 +552,7 @@ def test_what_cannot_be_indexed_anew_is_left_alone() -> None:
 # --- deleting
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_deleting_takes_frames_and_files(settings: Any) -> None:
     ready(SHORT)

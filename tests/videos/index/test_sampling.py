@@ -127,6 +127,7 @@ def test_a_film_takes_at_most_seven_tenths_of_a_vector_per_second() -> None:
     assert all(a.t1 < b.t0 for a, b in pairwise(found))
 
 
+@pytest.mark.slow
 def test_bars_do_not_make_frames_look_alike() -> None:
     plain_film, with_bars = ([*decoded_spans(film(bars))] for bars in (False, True))
     assert all(span.box is not None for span in with_bars)

@@ -115,6 +115,7 @@ def test_a_link_into_a_private_network_is_refused() -> None:
     assert refused.value.code == "fetch_refused"
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("policy", "upload", "link"),

@@ -122,6 +122,7 @@ def clip(start: float, seconds: float, speed: float = 1.0, crf: int = 35) -> byt
 # --- clips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.0, 1.7, 5.2, 11.4, 16.0, 22.3])
 @pytest.mark.parametrize("seconds", [1.0, 3.0, 7.5])
 def test_a_clip_is_found_at_its_time(start: float, seconds: float) -> None:
@@ -133,6 +134,7 @@ def test_a_clip_is_found_at_its_time(start: float, seconds: float) -> None:
     assert 0.0 < best.score <= 1.0
 
 
+@pytest.mark.slow
 def test_start_times_are_exact_in_the_median() -> None:
     starts = np.arange(0.3, 24, 1.9)
     errors = [abs(search(query(clip(at, 5.0)), indexed())[0].start - at) for at in starts]
@@ -140,6 +142,7 @@ def test_start_times_are_exact_in_the_median() -> None:
     assert max(errors) <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
 def test_speed_is_found(speed: float) -> None:
     best = search(query(clip(4.0, 12.0, speed)), indexed())[0]
@@ -181,6 +184,7 @@ def test_a_montage_gives_its_segments() -> None:
         at += seconds
 
 
+@pytest.mark.slow
 def test_foreign_footage_around_a_clip_is_trimmed() -> None:
     cut = [*film((("brick", 3.0),)), *pictures()[9 * RATE : 14 * RATE], *film((("grass", 3.0),))]
     best = search(query(encode(timed(cut, RATE))), indexed())[0]
@@ -205,6 +209,7 @@ def test_black_frames_within_a_clip_cost_nothing() -> None:
 # --- what must not be found
 
 
+@pytest.mark.slow
 def test_unrelated_clips_rank_far_below_clips_that_are_there() -> None:
     frames = [query(clip(at, 5.0)) for at in (1.0, 8.0, 15.0, 22.0)]
     there = [search(one, indexed())[0].rank for one in frames]
@@ -246,6 +251,7 @@ def test_nothing_to_compare_gives_nothing() -> None:
     assert low == unweighted == []
 
 
+@pytest.mark.slow
 def test_footage_shown_twice_has_a_rival() -> None:
     twice = [*pictures()[: 8 * RATE], *film((("brick", 6.0),)), *pictures()[: 8 * RATE]]
     best = search(query(clip(2.0, 4.0)), index(twice))[0]

@@ -133,6 +133,7 @@ def explain(query: Floats, *, exact: bool) -> str:
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
+@pytest.mark.slow
 def test_recall(stored: Any, plan: str) -> None:
     ids, vectors = stored
     query = near(vectors, 40)
@@ -146,6 +147,7 @@ def test_recall(stored: Any, plan: str) -> None:
         assert vote <= right[key] + 1e-3
 
 
+@pytest.mark.slow
 def test_exact_means_exact(stored: Any) -> None:
     ids, vectors = stored
     query = near(vectors)

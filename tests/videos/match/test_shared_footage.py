@@ -73,6 +73,7 @@ def test_least_confidence_and_limit(stored: dict[str, Video]) -> None:
     assert len(find_shared_footage(video_id=stored["travel"].pk, limit=1).results) == 1
 
 
+@pytest.mark.slow
 def test_other_copies_of_the_whole(stored: dict[str, Video], settings: Any, tmp_path: Any) -> None:
     """Letterboxed and strongly compressed: all of it, in one piece."""
     frames = [library.letterboxed(rgb) for rgb in library.footage("travel")]
@@ -91,6 +92,7 @@ def test_a_video_that_shows_nothing(stored: dict[str, Video]) -> None:
     assert (answer.results, answer.low_information) == ((), True)
 
 
+@pytest.mark.slow
 def test_a_long_video_is_compared_in_parts(stored: dict[str, Video]) -> None:
     """Ten times as many spans as are compared at a time, the shared ones at the end."""
     row = Video.objects.create(
@@ -119,6 +121,7 @@ def test_a_long_video_is_compared_in_parts(stored: dict[str, Video]) -> None:
     assert len(results[stored["again"]].segments) >= 4 * (600 // SPANS_PER_PART)
 
 
+@pytest.mark.slow
 def test_a_short_video_within_a_long_one_is_found_from_either(stored: dict[str, Video]) -> None:
     """Three seconds of a minute and a half that shows much else."""
     piece = library.add_ready(clips.encode(clips.timed(library.clip_of("museum", 1, 4))))

@@ -75,6 +75,7 @@ STILLS: dict[str, Callable[[Pixels], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "seconds", "edit"),
     [*(("museum", 2.2, edit) for edit in STILLS), ("travel", 1.4, "as it is")],
@@ -129,6 +130,7 @@ CLIPS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", CLIPS)
 def test_a_clip_finds_its_range(videos: dict[str, Video], edit: str) -> None:
     hit = first(search(CLIPS[edit]()))
@@ -144,12 +146,14 @@ def test_a_clip_finds_its_range(videos: dict[str, Video], edit: str) -> None:
         assert abs(pair.time - pair.query - 1000) <= 2 * FRAME_MS
 
 
+@pytest.mark.slow
 def test_a_second_is_enough(videos: dict[str, Video]) -> None:
     hit = first(search(encoded(frames_of("travel", 1.5, 2.5))))
     assert hit.video == videos["travel"]
     assert abs(hit.start - 1500) <= 2 * FRAME_MS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_other_speeds(videos: dict[str, Video], speed: float) -> None:
     hit = first(search(encoded(frames_of("museum", 1, 11), speed)))
@@ -158,6 +162,7 @@ def test_other_speeds(videos: dict[str, Video], speed: float) -> None:
     assert abs(hit.start - 1000) <= 300
 
 
+@pytest.mark.slow
 def test_a_montage_finds_each_of_its_parts(videos: dict[str, Video]) -> None:
     parts = frames_of("travel", 1, 3.4) + frames_of("museum", 4.4, 6.8)
     results = search(encoded(parts)).results
@@ -179,6 +184,7 @@ def test_a_moment_shown_twice_is_ambiguous(videos: dict[str, Video]) -> None:
     assert abs(places[1] - 10_000) <= 2 * FRAME_MS
 
 
+@pytest.mark.slow
 def test_what_two_videos_share_is_ambiguous(videos: dict[str, Video]) -> None:
     answer = search(file_of(frame_at("travel", 6)))
     assert {hit.video for hit in answer.results} == {videos["travel"], videos["remix"]}
@@ -197,6 +203,7 @@ def test_a_clip_that_two_videos_share(videos: dict[str, Video]) -> None:
 STRANGERS = ("brick", "grass", "gravel", "moon")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGERS)
 def test_strangers_are_not_found(videos: dict[str, Video], name: str) -> None:
     frames = list(clips.moving(name, 3))
@@ -223,6 +230,7 @@ def test_what_shows_nothing_says_so(videos: dict[str, Video], kind: str) -> None
     assert (answer.results, answer.ambiguous) == ((), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["pending", "quarantined"])
 def test_only_ready_videos_answer(videos: dict[str, Video], status: str) -> None:
     Video.objects.filter(pk=videos["remix"].pk).update(status=status)
@@ -232,6 +240,7 @@ def test_only_ready_videos_answer(videos: dict[str, Video], status: str) -> None
         assert answer.ambiguous == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["gone", "garbage", "none"])
 def test_vectors_answer_where_no_proxy_can_be_read(
     videos: dict[str, Video], settings: Any, tmp_path: Any, damage: str
@@ -246,6 +255,7 @@ def test_vectors_answer_where_no_proxy_can_be_read(
     assert abs(hit.start - 1000) <= 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["travel", "remix"])
 def test_what_was_proved_on_pictures_comes_before_a_video_without_them(
     videos: dict[str, Video], lost: str
@@ -264,6 +274,7 @@ def test_deleted_videos_are_gone(videos: dict[str, Video]) -> None:
     assert search(encoded(frames_of("museum", 1, 7))).results == []
 
 
+@pytest.mark.slow
 def test_limit_and_least_confidence(videos: dict[str, Video]) -> None:
     data = encoded(frames_of("travel", 5, 11))
     assert len(video_search.search_videos(data=data, limit=1).results) == 1

@@ -73,6 +73,7 @@ def vectors(clip: Clip, pictures: list[Picture]) -> Any:
 # --- The vectors --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_open_clip(tiny: Path, clip: Clip, pictures: list[Picture]) -> None:
     import open_clip
     import torch
@@ -222,6 +223,7 @@ def test_the_version_changes_with_weights_and_config_only(clip: Clip, tmp_path: 
     assert Clip(tmp_path, MODEL, str(config.parent)).version != clip.version
 
 
+@pytest.mark.slow
 def test_a_loaded_model_keeps_its_version_when_the_file_is_replaced(
     models: Path, tmp_path: Path, pictures: list[Picture]
 ) -> None:
@@ -345,6 +347,7 @@ def refused(torch_as_it_was: None, tmp_path: Path) -> Callable[[Path], str]:
     return refused
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused_not_replaced_by_random_ones(
     tiny: Path, refused: Callable[[Path], str]
 ) -> None:
@@ -427,6 +430,7 @@ def test_a_damaged_file_is_refused(
     assert "is damaged" in str(damaged.unavailable())
 
 
+@pytest.mark.slow
 def test_damaged_files_are_written_again_by_one_of_two(
     clip: Clip, copied: Path, tiny: Path, tmp_path: Path, pictures: list[Picture]
 ) -> None:
@@ -561,6 +565,7 @@ def prepare(cache: Path, endpoint: str, **environment: str) -> tuple[Any, ...]:
     return tuple(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["open_clip_model__safetensors", "open_clip_pytorch_model__bin"])
 def test_a_tag_is_downloaded_once_then_used_without_the_hub(name: str, tmp_path: Path) -> None:
     with hub_serving(**{name: b"weights"}) as endpoint:
@@ -594,6 +599,7 @@ def test_a_hub_that_lacks_the_files(tmp_path: Path) -> None:
     assert missing == {"clip": before}
 
 
+@pytest.mark.slow
 def test_a_hub_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as silent:
         before, missing, _, _, took, _ = prepare(tmp_path, f"http://127.0.0.1:{silent.server_port}")

@@ -76,6 +76,7 @@ def tokenizer() -> Any:
     return open_clip.get_tokenizer("ViT-B-32")
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 @pytest.mark.parametrize(("context", "more"), [(CONTEXT, 300 * max(FACTOR, 1)), (16, 0)])
 def test_words_become_the_numbers_of_open_clip(tokenizer: Any, context: int, more: int) -> None:
@@ -95,6 +96,7 @@ def test_no_words_no_rows() -> None:
     assert vocabulary(clip_weights.merges()).tokens([], CONTEXT).shape == (0, CONTEXT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
 def test_pictures_become_the_pixels_of_open_clip(mode: str, interpolation: str) -> None:

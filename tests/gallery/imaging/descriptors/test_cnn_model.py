@@ -82,6 +82,7 @@ def test_a_cut_off_model_is_damaged(models: Path, tmp_path: Path, keep: int) -> 
         cnn_model.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_written_again_by_one_of_two(models: Path, tmp_path: Path) -> None:
     path = copied(models, tmp_path)
     path.write_bytes(b"x" + path.read_bytes()[1:])
