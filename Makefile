@@ -10,7 +10,7 @@ LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-heade
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
 
-test: $(DEV)           ## four tests of five in a third of the time, on a real PostgreSQL and a real browser
+test: $(DEV)           ## four tests of five, on a real PostgreSQL and a real browser
 	@sh tests/install_system.sh
 	$(PYTHON) -m pytest -m "not slow" $(ARGS)
 

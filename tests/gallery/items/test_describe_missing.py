@@ -251,6 +251,7 @@ def test_a_change_of_model(
     assert "Searches use" not in run()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clip_off")
 def test_switching_although_pictures_are_out_of_reach(
     settings: Any, models: tuple[Path, Path], linked: tuple[HttpServer, Image]
