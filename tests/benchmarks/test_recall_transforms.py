@@ -39,6 +39,7 @@ def fitted(rgb: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_an_edit_is_a_jpeg_that_differs_and_is_the_same_every_time(name: str) -> None:
     others = OTHERS[: ROWS[name].others]

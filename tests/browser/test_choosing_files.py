@@ -48,6 +48,7 @@ def test_videos(open_page: OpenPage, root: User) -> None:
     assert [video.remark for video in Video.objects.all()] == [None]
 
 
+@pytest.mark.slow
 def test_items_of_a_list(open_page: OpenPage, root: User) -> None:
     on = make_list("terror")
     page = log_in(open_page, f"/admin/moderation/banneditem/add/?list={on.pk}")

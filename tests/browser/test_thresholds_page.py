@@ -175,6 +175,7 @@ def test_pages_fit_and_can_be_read(open_page: OpenPage, lead: User, banned: Bann
         assert faults(page, path) == set()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_scan_follows_it_to_its_end(open_page: OpenPage, lead: User) -> None:
     scan = RetroScan.objects.create(
         list=make.make_list(), state="running", total=2, done=1, reason="a test", added_by="lee"

@@ -241,6 +241,7 @@ def test_an_animation_is_searched_in_videos_and_may_be_in_pictures(
     expect(title(page)).to_have_text(re.compile("^No copy"))
 
 
+@pytest.mark.slow
 def test_places_that_show_it_as_well(
     open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
 ) -> None:
@@ -520,6 +521,7 @@ def test_a_video_is_added_and_its_indexing_followed(
     expect(card(page, video)).to_contain_text("0:03")
 
 
+@pytest.mark.slow
 def test_a_video_that_is_indexed_after_the_dialog_was_closed(
     open_page: OpenPage, open_api: None, tmp_path: Path
 ) -> None:

@@ -240,6 +240,7 @@ def test_killed_starter_takes_the_server_along(data_dir: Path, crashed: bool) ->
         assert ask(server.settings, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_start_right_after_the_kill_of_the_starter(data_dir: Path) -> None:
     starter, old = start_in_subprocess(data_dir)
     end(starter, signal.SIGKILL)
@@ -249,6 +250,7 @@ def test_start_right_after_the_kill_of_the_starter(data_dir: Path) -> None:
         assert ask(server.settings, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_start_after_the_kill_of_the_server_with_a_session_still_computing(data_dir: Path) -> None:
     starter, server_pid = start_in_subprocess(data_dir)
     settings = connection_settings(data_dir)

@@ -100,6 +100,7 @@ def test_a_picture_is_stored_read_and_deleted(
     assert names() == []
 
 
+@pytest.mark.slow
 def test_a_file_is_read_block_by_block(bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_storage, "FIRST_BLOCK", 1000)
     monkeypatch.setattr(object_storage, "LARGEST_BLOCK", 4000)

@@ -69,6 +69,7 @@ def told(*verbs: str) -> list[tuple[str, str, Any]]:
     return [(e.actor, e.verb, e.after) for e in events if e.verb in verbs or not verbs]
 
 
+@pytest.mark.slow
 def test_a_login_asks_for_a_code_once_there_is_a_factor(lead: User) -> None:
     client = log_in()
     assert is_in(client)

@@ -209,6 +209,7 @@ def test_a_file_that_needs_more_memory_than_allowed_is_refused() -> None:
     assert decoding.decode(MUTATED["png"], LIMITS).info.format == "png"
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_refused() -> None:
     end_decoders()
     decoding.decode(MUTATED["png"], LIMITS)

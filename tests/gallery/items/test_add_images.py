@@ -66,6 +66,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_directory(folder: Path) -> None:
     out = run(folder, data_id_prefix="album/", remark="from a disk")
     assert "4 added, 1 already there, 3 no pictures, 1 failed." in out
@@ -192,6 +193,7 @@ def test_a_list_of_links(tmp_path: Path, open_api: None) -> None:
         assert (image.data_id, image.original.name, image.status) == ("feed", "", "ready")
 
 
+@pytest.mark.slow
 def test_models_at_once(tmp_path: Path) -> None:
     for seed in range(3):
         (tmp_path / f"{seed}.png").write_bytes(make.png(make.photo(seed)))
@@ -251,6 +253,7 @@ def test_every_image_goes_through_the_gates(folder: Path, settings: Any) -> None
     assert Image.objects.ready().count() == 3
 
 
+@pytest.mark.slow
 def test_nothing_half_made_when_a_batch_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_gate_that_lets_through(settings: Any, how: str) -> None:
     assert seen == ["pending"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["hold_back", "break_down", "break_sql"])
 @pytest.mark.parametrize("how", ["inline", "worker"])
 def test_a_gate_that_holds_or_fails(

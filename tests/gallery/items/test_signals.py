@@ -79,6 +79,7 @@ def test_a_bulk_command_is_one_piece_of_news(news: News) -> None:
     assert deleted[1:] == ("deleted", ids, {"ready": 2, "quarantined": 1}, None)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_import_tells_of_each_batch(news: News, tmp_path: Any) -> None:
     for seed in range(40):

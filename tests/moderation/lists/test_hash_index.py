@@ -109,6 +109,7 @@ def test_the_planted_pairs_are_there(planted: tuple[Hashes, Hashes, NDArray[np.i
     assert counts[: FARTHEST + 1].min() >= PAIRS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 def test_all_within_the_threshold_are_found_and_nothing_beyond(
     planted: tuple[Hashes, Hashes, NDArray[np.int64]], tmp_path: Path, threshold: int

@@ -84,6 +84,7 @@ def test_a_video_that_is_indexed_here() -> None:
     assert all(row.cnn is not None for row in item.fingerprints.all())
 
 
+@pytest.mark.slow
 def test_a_videos_file_is_read_as_indexing_reads_it() -> None:
     from_file = item_adding.add_file(
         by=ADMIN, list_id=make_list().pk, file=ContentFile(CLIP, "a.mp4")

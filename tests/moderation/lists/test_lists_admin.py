@@ -301,6 +301,7 @@ def needed_lists() -> tuple[list[BannedList], dict[str, ReviewCase]]:
     return list(rows.values()), cases
 
 
+@pytest.mark.slow
 def test_a_list_that_cases_need_is_deleted_by_override_alone(
     login: Callable[[Role], Client],
 ) -> None:
@@ -401,6 +402,7 @@ def test_what_cannot_be_added_is_said(lead: Client, fields: Any, sentence: str) 
     assert not BannedItem.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "given", "start", "field", "expected"),
     [

@@ -141,6 +141,7 @@ def search(client: Client, data: bytes) -> int:
     return client.post(IMAGES + "search/", asked).status_code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["at once", "by a worker"])
 def test_checks_and_uploads_of_a_client_have_one_budget(settings: Any, way: str) -> None:
     settings.NEAR_CHECKS = 4

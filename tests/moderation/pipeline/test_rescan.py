@@ -455,6 +455,7 @@ def originals_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [True, False])
 def test_rescans_that_wait_together_screen_each_picture_once(
     originals_read: list[int], monkeypatch: pytest.MonkeyPatch, together: bool

@@ -181,6 +181,7 @@ def add_again(image: Image, data: bytes) -> Image:
     return add_ready_image(data=data)
 
 
+@pytest.mark.slow
 def test_models_look_at_the_frames_that_are_shown_longest(ask: Any) -> None:  # noqa: F811
     """65 frames, of which the banned one is cropped, so that its hash says nothing."""
     banned = wheel_photo("astronaut.png", 320)

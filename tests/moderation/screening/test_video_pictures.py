@@ -204,6 +204,7 @@ def test_the_colour_of_what_cannot_be_seen_is_compared() -> None:
     assert add(colour_alone()).status == "quarantined"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["one key", "another key", "a third key"])
 def test_whatever_the_hidden_phase_is(key: str, settings: Any) -> None:
     settings.SECRET_KEY = key

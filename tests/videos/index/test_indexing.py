@@ -108,6 +108,7 @@ def test_a_static_shot_is_one_row() -> None:
     assert frame.t1 >= 7500
 
 
+@pytest.mark.slow
 def test_black_and_flat_frames_are_on_the_timeline_and_never_vote() -> None:
     video = ready(encode(timed([*plain(0, 3), *moving("coffee", 3), *plain(128, 3)])))
     silent = list(video.frames.filter(weight=0).order_by("t0"))
@@ -116,6 +117,7 @@ def test_black_and_flat_frames_are_on_the_timeline_and_never_vote() -> None:
     assert video.frames.filter(weight__gt=0).count() >= 2
 
 
+@pytest.mark.slow
 def test_borders_give_a_second_row_of_each_span() -> None:
     video = ready(encode(timed(framed(list(moving("astronaut", 4))))))
     views = video.frames.values_list("t0", "view")

@@ -120,6 +120,7 @@ def test_nothing_gives_nothing_and_one_frame_one_span() -> None:
     assert (only.t0, only.t1, only.votes) == (0, 0, True)
 
 
+@pytest.mark.slow
 def test_a_film_takes_at_most_seven_tenths_of_a_vector_per_second() -> None:
     found = decoded_spans(film())
     assert len(found) <= 0.7 * 60

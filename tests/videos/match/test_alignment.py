@@ -151,6 +151,7 @@ def test_speed_is_found(speed: float) -> None:
     assert best.end == pytest.approx(16.0, abs=0.7)
 
 
+@pytest.mark.slow
 def test_a_gif_is_found() -> None:
     part = pictures()[8 * RATE : 11 * RATE : 2]
     small = [cv2.resize(picture, (160, 90), interpolation=cv2.INTER_AREA) for picture in part]

@@ -580,6 +580,7 @@ def test_a_tag_is_downloaded_once_then_used_without_the_hub(name: str, tmp_path:
     assert (before, again) == (after, missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, {"HF_HUB_OFFLINE": "1"}])
 def test_without_a_hub_the_sentence_comes_at_once(
     environment: dict[str, str], tmp_path: Path
