@@ -10,11 +10,11 @@ LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-heade
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
 
-test: $(DEV)           ## four tests of five, on a real PostgreSQL and a real browser
+test: $(DEV)           ## the tests that are not slow, on a real PostgreSQL and a real browser
 	@sh tests/install_system.sh
 	$(PYTHON) -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(DEV)      ## the others: those that take seconds
+test-slow: $(DEV)      ## the tests that take more than two seconds each
 	@sh tests/install_system.sh
 	$(PYTHON) -m pytest -m slow $(ARGS)
 

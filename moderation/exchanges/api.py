@@ -141,7 +141,7 @@ class AddExchangeSerializer(ChangeExchangeSerializer):
 
 
 class PullSerializer(serializers.ModelSerializer):
-    """A pull: what it read, and what it changes or would change.
+    """One pull from an exchange: how much it read, and the changes that it made or proposes.
 
     ``imported``: id of its import, which has samples of the changes; ``withdrawn``: of the one that
     retired at once what the exchange withdrew.
@@ -268,7 +268,7 @@ class PullNow(CommandView):
         responses=answers({202: ExchangeSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Pull in the background. ``pulls/`` says what came."""
+        """Start a pull in the background. ``pulls/`` lists the results."""
         row = editing.pull_now(by=caller(request), exchange_id=pk, **self.given())
         return Response(ExchangeSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 

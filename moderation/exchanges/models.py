@@ -162,7 +162,7 @@ class FeedbackQuerySet(models.QuerySet["ExchangeFeedback"]):
 
 
 class ExchangeFeedback(models.Model):
-    """The outbox of feedback: what to tell an exchange about an item, and what it was told.
+    """Feedback about an item for an exchange: what is ``wanted``, and what was ``sent``.
 
     Both are the exchange's own word, "" for nothing. It is sent until both are equal, so a lost
     answer costs a repetition, and a decision that was undone before it was sent costs nothing.

@@ -300,7 +300,7 @@ class UndoImport(CommandView):
         responses=answers({200: ImportSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Retire what an import added, and match again what it retired, within 30 days."""
+        """Undo an import within 30 days: retire what it added, match again what it retired."""
         row = undoing.undo(by=caller(request), import_id=pk, **self.given())
         return Response(ImportSerializer(row).data)
 
